@@ -1,0 +1,107 @@
+"""One SQLite file, owned by one thread with one connection.
+
+A single connection keeps clear of SQLite's WAL-reset defect, which needs two connections that
+write or checkpoint, and its own thread keeps every statement off the event loop. The schema is
+made and changed by sqlite-utils migrations; a database from a newer program is refused untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlite_utils import Database as Tables
+from sqlite_utils import Migrations
+
+from sgoped.errors import StartupError
+
+Result = TypeVar("Result")
+Step = Callable[[Tables], None]
+
+
+class Database:
+    """Runs functions against the connection, one at a time, in the database's own thread."""
+
+    def __init__(self, connection: sqlite3.Connection, executor: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._executor = executor
+
+    async def run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Return ``work(connection)``; writes are committed when it returns, else rolled back."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._transact, work)
+
+    def run_blocking(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Do as ``run`` does, for a caller that is itself in a worker thread."""
+        return self._executor.submit(self._transact, work).result()
+
+    def _transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        with self._connection:
+            return work(self._connection)
+
+
+def _connect(path: Path, steps: Sequence[Step], synchronous: str) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+    try:
+        _refuse_newer(connection, path, steps)
+        connection.execute("pragma journal_mode = wal")
+        connection.execute(f"pragma synchronous = {synchronous}")
+        migrations = Migrations("sgoped")
+        for step in steps:
+            migrations(name=step.__name__)(step)
+        migrations.apply(Tables(connection, execute_plugins=False))
+        connection.commit()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_newer(connection: sqlite3.Connection, path: Path, steps: Sequence[Step]) -> None:
+    table = "select 1 from sqlite_master where name = '_sqlite_migrations'"
+    if connection.execute(table).fetchone() is None:
+        return
+    known = {step.__name__ for step in steps}
+    applied = connection.execute("select name from _sqlite_migrations order by id")
+    unknown = [name for (name,) in applied if name not in known]
+    if unknown:
+        message = (
+            f"{path} was written by a newer sgoped (it knows {unknown[-1]!r}); "
+            "nothing was touched. Install that version again, or move the file away."
+        )
+        raise StartupError(message, code="newer_schema", exit_code=78)
+
+
+@asynccontextmanager
+async def open_database(
+    path: Path, steps: Sequence[Step], *, synchronous: str = "full"
+) -> AsyncGenerator[Database]:
+    """Open or create the database at ``path`` and bring its schema up to date.
+
+    Args:
+        path: The file; its directory exists. Created with mode 0600.
+        steps: Functions that make the present schema, oldest first; each is run once, in a
+            transaction of its own, and is remembered by its name.
+        synchronous: SQLite's ``synchronous`` level: ``full`` for what must survive a power cut,
+            ``normal`` or ``off`` for caches.
+
+    Raises:
+        StartupError: The file was written by a newer version; it is left untouched.
+        sqlite3.DatabaseError: The file is not a database or is damaged.
+    """
+    executor = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{path.stem}")
+    loop = asyncio.get_running_loop()
+    try:
+        connection = await loop.run_in_executor(executor, _connect, path, steps, synchronous)
+        try:
+            yield Database(connection, executor)
+        finally:
+            await loop.run_in_executor(executor, connection.close)
+    finally:
+        executor.shutdown()

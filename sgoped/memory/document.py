@@ -1,0 +1,118 @@
+"""What a document is called: its kind, its path, its id, and the rule that keeps paths inside."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote, unquote_to_bytes
+
+from sgoped.errors import PathRefused
+
+MAX_COMPONENT_BYTES = 255
+MAX_PATH_BYTES = 4000
+ID_PREFIX = "f:"
+
+_DRIVE = re.compile(r"[A-Za-z]:([\\/]|$)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Kind(StrEnum):
+    """What a path in the memory folder turned out to be."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    BINARY = "binary"
+    FOLDER = "folder"
+
+
+def shown(text: str) -> str:
+    """``text`` with U+FFFD for every byte that is not UTF-8, fit for JSON and terminals."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def document_id(path: str) -> str:
+    """A stable, unique, reversible id: the path's bytes, percent-encoded behind ``f:``."""
+    return ID_PREFIX + quote(os.fsencode(path), safe="/~!$&'()*+,;=@")
+
+
+def path_from_id(text: str) -> str | None:
+    """The path an id was made from, or ``None`` when ``text`` is not an id."""
+    if not text.startswith(ID_PREFIX):
+        return None
+    return os.fsdecode(unquote_to_bytes(text[len(ID_PREFIX) :]))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A catalogued file or folder.
+
+    Attributes:
+        pid: Number of its row in the catalogue and the index; not stable over rebuilds.
+        path: Relative to the memory folder, ``/``-separated; undecodable bytes are surrogates.
+        kind: Text, image, binary or folder.
+        size: Bytes.
+        mtime_ns: Modification time in nanoseconds since 1970.
+    """
+
+    pid: int
+    path: str
+    kind: Kind
+    size: int
+    mtime_ns: int
+
+    @property
+    def name(self) -> str:
+        """The last component of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def id(self) -> str:
+        """See ``document_id``."""
+        return document_id(self.path)
+
+    @property
+    def shown_path(self) -> str:
+        """The path, fit for JSON and terminals."""
+        return shown(self.path)
+
+
+def safe_relative_path(text: str) -> str:
+    """Return ``text`` as a normalised path below the memory folder.
+
+    Pure: nothing is looked up, so links are the reader's concern (files opens every component
+    with ``O_NOFOLLOW``).
+
+    Raises:
+        PathRefused: The path is empty, absolute, hidden, too long, has ``..``, a backslash or a
+            control character, or is a Windows drive path.
+    """
+    if not text or text.isspace():
+        raise PathRefused("the path is empty; give one relative to the memory folder")
+    if text.startswith("/") or _DRIVE.match(text):
+        raise PathRefused("the path is absolute; give one relative to the memory folder")
+    if "\\" in text or any(unicodedata.category(char) == "Cc" for char in text):
+        raise PathRefused("the path has a backslash or a control character")
+    try:
+        size = len(os.fsencode(text))
+    except UnicodeEncodeError:
+        raise PathRefused("the path has characters that no file name can hold") from None
+    if size > MAX_PATH_BYTES:
+        raise PathRefused(f"the path is longer than {MAX_PATH_BYTES} bytes")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    for part in parts:
+        _check_component(part)
+    if not parts:
+        raise PathRefused("the path names the memory folder itself")
+    return "/".join(parts)
+
+
+def _check_component(part: str) -> None:
+    if part == "..":
+        raise PathRefused("the path leads out of its folder (..)")
+    if part.startswith("."):
+        raise PathRefused(f"{shown(part)!r} is hidden; hidden files are left alone")
+    if len(os.fsencode(part)) > MAX_COMPONENT_BYTES:
+        raise PathRefused(f"a file name is longer than {MAX_COMPONENT_BYTES} bytes")
