@@ -1,0 +1,225 @@
+"""``Settings``: every knob, its default, and what it may be."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+_KIB, _MIB, _GIB = 2**10, 2**20, 2**30
+_OLLAMA_PORT = 11434
+_HOST_NAME = re.compile(r"(?:[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+
+
+def _split(value: Any) -> Any:
+    """``a, b`` as a variable has it, or the list that a TOML file has."""
+    return [part.strip() for part in value.split(",") if part.strip()] if _is_text(value) else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _empty_is_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
+
+
+def _loopback(host: str) -> str:
+    """Other machines are let in only once a bearer token can be asked of them."""
+    bare = host.strip().lower().removeprefix("[").removesuffix("]")
+    if bare == "localhost":
+        return bare
+    try:
+        if ipaddress.ip_address(bare).is_loopback:
+            return bare
+    except ValueError:
+        pass
+    raise ValueError(
+        "only localhost, 127.0.0.1 or ::1: listening beyond this machine needs a bearer token, "
+        "which this version does not have"
+    )
+
+
+def _http_url(value: str) -> SplitResult:
+    url = urlsplit(value)
+    _ = url.port  # raises for a port that is none
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("must look like http://host:port or https://host")
+    if url.username is not None or url.password is not None:
+        raise ValueError("must not contain a name or password; give the key as a key")
+    if url.query or url.fragment:
+        raise ValueError("must not contain ? or #")
+    return url
+
+
+def _ollama_url(value: str) -> str:
+    """As Ollama reads its own variable: the scheme and the port may be left out."""
+    text = value.strip()
+    bare = "://" not in text
+    if bare:
+        text = f"http://127.0.0.1{text}" if text.startswith(":") else f"http://{text}"
+    url = _http_url(text)
+    host = url.hostname or ""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - where a server listens is no place to call
+        host = "127.0.0.1"
+    port = url.port or (_OLLAMA_PORT if bare else None)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{shown}{f':{port}' if port else ''}{url.path.rstrip('/')}"
+
+
+def _base_url(value: str) -> str:
+    return _http_url(value.strip()).geturl().rstrip("/")
+
+
+def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    lowered = tuple(name.lower() for name in names)
+    for name in lowered:
+        if not _HOST_NAME.fullmatch(name) or name.startswith("0.0.0.0"):  # noqa: S104
+            raise ValueError(f"{name!r} is no host name; write such as desk.local or desk.local:80")
+    return lowered
+
+
+def _origins(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        url = urlsplit(name)
+        if not url.scheme or not url.netloc or url.path or url.query or "*" in name:
+            raise ValueError(f"{name!r} is no origin; write such as http://localhost:3000")
+    return tuple(name.lower() for name in names)
+
+
+Folder = Annotated[Path, BeforeValidator(_empty_is_none), AfterValidator(_absolute)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Size = Annotated[ByteSize, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What a person can decide. Immutable; constructing one reads nothing but its arguments."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SGOPED_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    home: Folder | None = Field(None, description="One root for everything sgoped keeps")
+    memory_dir: Folder | None = Field(None, description="The folder to watch")
+    host: Annotated[str, AfterValidator(_loopback)] = Field(
+        "localhost", description="Where to listen; `localhost` is 127.0.0.1 and ::1"
+    )
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        8000, description="The TCP port; 0 picks a free one"
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        Field("info", description="`debug`, `info`, `warning` or `error`")
+    )
+    connect_timeout_seconds: Seconds = Field(5.0, description="For connecting to an LLM service")
+    first_token_timeout_seconds: Seconds = Field(
+        120.0, description="For the first token of an answer: a cold model loads"
+    )
+    idle_timeout_seconds: Seconds = Field(60.0, description="For each further token of an answer")
+    write_timeout_seconds: Seconds = Field(
+        30.0, description="For a client to take what is sent to it"
+    )
+    reconcile_seconds: Seconds = Field(
+        300.0, description="How often the whole folder is compared with the index"
+    )
+    quiet_seconds: Seconds = Field(
+        0.075, description="A changed file is read once it was left alone for this long"
+    )
+    max_delay_seconds: Seconds = Field(
+        0.5, description="A file that is never left alone is read after this long"
+    )
+    poll_seconds: Seconds = Field(
+        2.0, description="How often to look where the system cannot tell of changes"
+    )
+    max_file_bytes: Size = Field(
+        ByteSize(32 * _MIB), description="The largest text read or written over the API"
+    )
+    max_index_bytes: Size = Field(
+        ByteSize(1_000_000), description="How much of each file's text is indexed"
+    )
+    max_versions_bytes: Size = Field(
+        ByteSize(_GIB), description="Kept of what the API overwrote or deleted"
+    )
+    context_tokens: Annotated[int, Field(ge=256, le=100_000_000)] = Field(
+        8192, description="The window of a model that does not tell its own"
+    )
+    upload_limit_bytes: Size = Field(
+        ByteSize(64 * _MIB), description="The largest chat request, uploads included"
+    )
+    summary_min_chars: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
+        100, description="Typed text longer than this gets a summary in `/add_knowledge`"
+    )
+    allowed_hosts: Annotated[Names, AfterValidator(_host_names)] = Field(
+        (), description="Further `Host` headers to answer to"
+    )
+    allowed_origins: Annotated[Names, AfterValidator(_origins)] = Field(
+        (), description="Further web pages that may call"
+    )
+    ollama_host: Annotated[
+        Annotated[str, AfterValidator(_ollama_url)] | None, BeforeValidator(_empty_is_none)
+    ] = Field(None, validation_alias="OLLAMA_HOST", description="An Ollama server to start with")
+    openai_api_key: Annotated[SecretStr | None, BeforeValidator(_empty_is_none)] = Field(
+        None, validation_alias="OPENAI_API_KEY", description="The key of the service below"
+    )
+    openai_base_url: Annotated[
+        Annotated[str, AfterValidator(_base_url)] | None, BeforeValidator(_empty_is_none)
+    ] = Field(
+        None,
+        validation_alias="OPENAI_BASE_URL",
+        description="An OpenAI-compatible service to start with; unset: OpenAI's own",
+    )
+    openai_models: Names = Field(
+        (), validation_alias="OPENAI_MODELS", description="Its models to offer"
+    )
+    default_model: Annotated[str | None, BeforeValidator(_empty_is_none)] = Field(
+        None, validation_alias="DEFAULT_MODEL", description="The model to use unless one is named"
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_booleans(cls, value: Any) -> Any:
+        """Pydantic would take ``true`` for the number 1."""
+        if isinstance(value, bool):
+            raise ValueError("true and false mean nothing here")  # noqa: TRY004 - pydantic's way
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the arguments; ``load_settings`` reads the sources and says which one was wrong."""
+        return (init_settings,)
+
+
+def variable_name(key: str) -> str:
+    """The environment variable of a setting, such as ``SGOPED_PORT`` of ``port``."""
+    alias = Settings.model_fields[key].validation_alias
+    return alias if isinstance(alias, str) else f"SGOPED_{key.upper()}"

@@ -1,0 +1,62 @@
+"""Fixtures that every test has: nothing of the developer's own is read or written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import processes
+from tests.processes import DaemonProcess
+
+StartDaemon = Callable[..., DaemonProcess]
+_FOLDERS = {
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_STATE_HOME": ".local/state",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_RUNTIME_DIR": "run",
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home of the test's own; ``SGOPED_HOME`` is ``home / "sgoped"``."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):  # noqa: TID251 - tests clear it
+        if processes.is_foreign(name):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SGOPED_HOME", str(home / "sgoped"))
+    for name, folder in _FOLDERS.items():
+        monkeypatch.setenv(name, str(home / folder))
+    (home / "run").mkdir(mode=0o700)
+    return home
+
+
+@pytest.fixture
+def start_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartDaemon]:
+    """Starts real daemons on a free port, and ends them after the test.
+
+    ``start_daemon()`` gives a new home; ``start_daemon(home=...)`` an earlier one;
+    ``arguments`` and ``environment`` are passed on. Returns once it answers requests.
+    """
+    started: list[DaemonProcess] = []
+
+    def start(home: Path | None = None, **options: object) -> DaemonProcess:
+        root = home or tmp_path_factory.mktemp("daemon") / "home"
+        daemon = processes.start(root, **options)  # type: ignore[arg-type]
+        started.append(daemon)
+        return daemon
+
+    yield start
+    for daemon in started:
+        daemon.kill()
+
+
+@pytest.fixture
+def daemon(start_daemon: StartDaemon) -> DaemonProcess:
+    """One running daemon with an empty memory folder and no service."""
+    return start_daemon()
