@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,8 +15,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-_KIB, _MIB, _GIB = 2**10, 2**20, 2**30
+_MIB, _GIB = 2**20, 2**30
 _OLLAMA_PORT = 11434
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 _HOST_NAME = re.compile(r"(?:[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 
@@ -45,17 +45,12 @@ def _absolute(path: Path) -> Path:
 def _loopback(host: str) -> str:
     """Other machines are let in only once a bearer token can be asked of them."""
     bare = host.strip().lower().removeprefix("[").removesuffix("]")
-    if bare == "localhost":
-        return bare
-    try:
-        if ipaddress.ip_address(bare).is_loopback:
-            return bare
-    except ValueError:
-        pass
-    raise ValueError(
-        "only localhost, 127.0.0.1 or ::1: listening beyond this machine needs a bearer token, "
-        "which this version does not have"
-    )
+    if bare not in _LOOPBACK_HOSTS:
+        raise ValueError(
+            "only localhost, 127.0.0.1 or ::1: listening beyond this machine needs a bearer "
+            "token, which this version does not have"
+        )
+    return bare
 
 
 def _http_url(value: str) -> SplitResult:

@@ -38,7 +38,7 @@ _NOT_FROM_FILES = frozenset({"home"})
 _NOT_FROM_WORKING_DIRECTORY = frozenset(
     {"home", "memory_dir", "host", "allowed_hosts", "allowed_origins"}
 )
-_CLIENT_VARIABLES = frozenset({"SGOPED_URL"})
+_CLIENT_VARIABLES = frozenset({"SGOPED_URL", "SGOPED_SERVICE_KEY"})
 
 
 @dataclass(frozen=True, slots=True)

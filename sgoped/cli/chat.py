@@ -1,0 +1,132 @@
+"""``sgoped chat``: one question, its answer as it is made."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import uuid
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import click
+
+from sgoped.cli import local_files
+from sgoped.cli.client import Client, NotReachable, Refused
+from sgoped.cli.options import Printer, asks_daemon, for_output, plain
+
+_STOP_SECONDS = 5.0
+
+
+@click.command()
+@click.argument("message", nargs=-1)
+@click.option("--model", default="", help="A model's id or name; the default one otherwise.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(allow_dash=True),
+    help="Send this file's text along; may be repeated.",
+)
+@click.option("--thinking", is_flag=True, help="Print the model's reasoning, too.")
+@asks_daemon
+def chat(
+    client: Client,
+    printer: Printer,
+    *,
+    message: tuple[str, ...],
+    model: str,
+    files: tuple[str, ...],
+    thinking: bool,
+) -> None:
+    """Ask MESSAGE (- is standard input); @name in it refers to a file of the memory folder.
+
+    Ctrl-C stops the model, and ends with what was answered so far.
+    """
+    text = local_files.read_text("-") if message == ("-",) else " ".join(message)
+    if not text.strip():
+        raise click.UsageError("give a message, or - to read it from standard input")
+    stream_id = uuid.uuid4().hex
+    body = {
+        "message": text,
+        "attachments": [local_files.attachment(path) for path in files],
+        "model": model,
+        "stream_id": stream_id,
+    }
+    with _stopping(client, stream_id):
+        events = client.stream("/api/chat/stream", body)
+        if printer.as_json:
+            _print_events(events)
+        else:
+            _Answer(thinking).show(events)
+
+
+def _print_events(events: Iterator[dict[str, Any]]) -> None:
+    last = ""
+    for event in events:
+        click.echo(json.dumps(event, ensure_ascii=False))
+        last = str(event.get("type"))
+    if last != "complete":
+        raise click.exceptions.Exit(1)
+
+
+class _Answer:
+    """Prints an answer; reasoning, which comes between ``<think>`` events, is left out or dim."""
+
+    def __init__(self, thinking: bool) -> None:
+        self._show_thinking = thinking
+        self._in_thought = False
+        self._at_line_start = True
+
+    def show(self, events: Iterator[dict[str, Any]]) -> None:
+        for event in events:
+            match event.get("type"):
+                case "content":
+                    self._content(str(event["content"]))
+                case "complete":
+                    self._end_line()
+                    return
+                case "cancelled" | "error" as kind:
+                    self._end_line()
+                    told = str(event.get("message") or kind)
+                    raise click.ClickException(plain(told))
+                case _:  # kinds of a later version
+                    pass
+        self._end_line()
+        raise click.ClickException("the answer broke off: the daemon ended")
+
+    def _content(self, text: str) -> None:
+        if text in ("<think>", "</think>"):
+            self._in_thought = text == "<think>"
+            if self._show_thinking:
+                self._end_line()
+            return
+        if self._in_thought and not self._show_thinking:
+            return
+        shown = for_output(text)
+        dim = self._in_thought and sys.stdout.isatty()
+        click.echo(click.style(shown, dim=True) if dim else shown, nl=False)
+        self._at_line_start = text.endswith("\n")
+
+    def _end_line(self) -> None:
+        if not self._at_line_start:
+            click.echo()
+            self._at_line_start = True
+
+
+@contextlib.contextmanager
+def _stopping(client: Client, stream_id: str) -> Iterator[None]:
+    """The first Ctrl-C asks the daemon to stop and reads on to the end; the second leaves."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with contextlib.suppress(NotReachable, Refused):
+            client.post("/api/chat/stop", {"stream_id": stream_id}, timeout=_STOP_SECONDS)
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
