@@ -1,0 +1,175 @@
+"""Finds the paths that were meant by what a person typed so far.
+
+Stages run from cheap to dear and stop when enough good candidates are in: prefixes, middles of
+names, folders, then (in a thread) letters in order and typos. The matcher ranks them all; use
+breaks ties.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sgoped.memory.document import Document, Kind
+from sgoped.memory.labels import label
+from sgoped.memory.matcher import (
+    USE_WEIGHT,
+    Ranges,
+    Scored,
+    highlight,
+    score_literal,
+    score_scattered,
+    score_typo,
+)
+from sgoped.memory.uses import Uses
+from sgoped.memory.words import query_tokens
+from sgoped.memory.worker import IndexWorker
+
+MIN_CANDIDATES = 30
+MIN_TYPO_CHARS = 4
+MIN_SCATTERED_CHARS = 2
+MAX_SCORED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PathHit:
+    """A path that may be meant.
+
+    Attributes:
+        document: The file or folder.
+        label: What identifies it; see ``labels.label``.
+        why: Why it is here, in a few words.
+        matches: Character ranges of ``label`` or the shown path, as ``target`` says.
+        target: ``"label"`` or ``"path"``.
+        score: Higher is better; only comparable within one answer.
+    """
+
+    document: Document
+    label: str
+    why: str
+    matches: Ranges
+    target: str
+    score: float
+
+
+class Finder:
+    """Answers path queries from the names index and the path table."""
+
+    def __init__(self, worker: IndexWorker, uses: Uses, executor: ThreadPoolExecutor) -> None:
+        self._worker = worker
+        self._uses = uses
+        self._executor = executor
+
+    async def find(self, query: str, limit: int) -> list[PathHit]:
+        """The best paths for ``query``, best first; nothing for a query without a letter."""
+        tokens = query_tokens(query)
+        if not tokens or limit <= 0:
+            return []
+        scored = self._find_literal(tokens, max(limit, MIN_CANDIDATES))
+        if len(scored) < limit and sum(map(len, tokens)) >= MIN_SCATTERED_CHARS:
+            loop = asyncio.get_running_loop()
+            fuzzy = await loop.run_in_executor(self._executor, self._find_fuzzy, tokens, 3 * limit)
+            known = {hit.pid for hit in scored}
+            scored += [hit for hit in fuzzy if hit.pid not in known]
+        best = heapq.nsmallest(limit, scored, key=lambda hit: (-hit.score, len(hit.path), hit.path))
+        return [hit for scored_one in best if (hit := self._present(tokens, scored_one))]
+
+    def _find_literal(self, tokens: Sequence[str], limit: int) -> list[Scored]:
+        names = self._worker.names
+        pids = dict.fromkeys(names.by_prefix(tokens, limit))
+        scored = self._score(pids, tokens)
+        if len(scored) < limit:
+            more = dict.fromkeys(names.by_middle(tokens, limit))
+            if len(tokens) == 1:
+                more.update(dict.fromkeys(names.by_directory(tokens[0], limit)))
+            scored += self._score([pid for pid in more if pid not in pids], tokens)
+        return scored
+
+    def _find_fuzzy(self, tokens: Sequence[str], limit: int) -> list[Scored]:
+        """Typos and scattered letters; blocks for milliseconds."""
+        found: dict[int, Scored] = {}
+        for pid, points in self._worker.haystack.search(tokens, limit):
+            path = self._path(pid)
+            if path is not None:
+                score, why = score_literal(tokens, path)
+                if not why:
+                    score, why = score_scattered(tokens, points, path), "letters in this order"
+                self._offer(found, Scored(pid, path, score, why))
+        if min(map(len, tokens)) >= MIN_TYPO_CHARS:
+            for pid in self._worker.names.by_typo(tokens, limit):
+                path = self._path(pid)
+                if path is not None:
+                    self._offer(found, Scored(pid, path, score_typo(tokens, path), "similar name"))
+        return list(found.values())
+
+    def _offer(self, found: dict[int, Scored], hit: Scored) -> None:
+        other = found.get(hit.pid)
+        if other is None or hit.score > other.score:
+            found[hit.pid] = hit
+
+    def _score(self, pids: Iterable[int], tokens: Sequence[str]) -> list[Scored]:
+        scored = []
+        for pid in pids:
+            path = self._path(pid)
+            if path is not None:
+                score, why = score_literal(tokens, path)
+                if why:
+                    weight = self._uses.weight(path)
+                    used = USE_WEIGHT * min(1.0, weight / 4) if weight else 0.0
+                    scored.append(Scored(pid, path, score + used, why))
+        return scored
+
+    def _path(self, pid: int) -> str | None:
+        """The path of a living pid that may be suggested."""
+        path = self._worker.table.path(pid)
+        if path is None or self._worker.table.kind(pid) is Kind.BINARY:
+            return None
+        return path
+
+    def _present(self, tokens: Sequence[str], hit: Scored) -> PathHit | None:
+        table = self._worker.table
+        document = table.document(hit.pid)
+        if document is None:
+            return None
+        text = label(table, document.path)
+        folded_whole = all(token in text.lower() for token in tokens)
+        target = "label" if folded_whole or text == document.shown_path else "path"
+        shown_text = text if target == "label" else document.shown_path
+        return PathHit(
+            document, text, hit.why, highlight(tokens, shown_text), target, round(hit.score, 4)
+        )
+
+
+class Recents:
+    """All documents, newest use first; kept until the index or the uses change."""
+
+    def __init__(self, worker: IndexWorker, uses: Uses) -> None:
+        self._worker = worker
+        self._uses = uses
+        self._key: tuple[int, int, int] = (-1, -1, -1)
+        self._documents: list[Document] = []
+
+    def newest(self, limit: int) -> tuple[list[Document], int]:
+        """The ``limit`` newest documents, and how many there are; blocks for many files."""
+        table = self._worker.table
+        total = table.visible_count
+        key = (self._worker.generation, self._uses.generation, limit)
+        if key != self._key:
+            self._documents = self._collect(limit)
+            self._key = key
+        return self._documents, total
+
+    def _collect(self, limit: int) -> list[Document]:
+        table, uses = self._worker.table, self._uses
+        mtimes = table.mtimes_ns
+        visible = [pid for pid in table.pids() if table.kind(pid) is not Kind.BINARY]
+        used = uses.last_used_at
+
+        def newest(pid: int) -> int:
+            return max(mtimes[pid], int(used(table.path(pid) or "") * 1e9))
+
+        chosen = heapq.nlargest(limit, visible, key=newest if uses else mtimes.__getitem__)
+        return [document for pid in chosen if (document := table.document(pid))]

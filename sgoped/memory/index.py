@@ -1,0 +1,172 @@
+"""One tantivy index on disk: opening, writing, committing, and starting afresh when in doubt.
+
+The directory's name carries our format and tantivy's version, because neither reads the other's
+files. Text never reaches tantivy's query parser, which can be made to overflow its stack.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tantivy
+
+# Bumped whenever a schema, a tokenizer or what is put into a field changes.
+FORMAT = 1
+WRITER_HEAP_BYTES = 30_000_000
+
+log = logging.getLogger(__name__)
+
+
+def fresh_directory(path: Path) -> None:
+    """Make ``path`` an empty directory, whatever it was."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    path.mkdir(mode=0o700, parents=True)
+
+
+class IndexBrokenError(Exception):
+    """The writer is lost; what it held is gone and the index must be made again."""
+
+
+def _is_failure(error: BaseException) -> bool:
+    # A Rust panic arrives as pyo3_runtime.PanicException, which is no Exception.
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+class SearchIndex:
+    """A tantivy index with its only writer.
+
+    Writing belongs in one thread; ``searcher`` may be called from any.
+
+    Attributes:
+        stamp: tantivy's opstamp of the last commit; 0 for a new index.
+        dirty: Whether something was added or deleted since the last commit.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        schema: tantivy.Schema,
+        analyzers: Mapping[str, tantivy.TextAnalyzer],
+    ) -> None:
+        self.schema = schema
+        version = importlib.metadata.version("tantivy")
+        self._directory = root / f"{name}-{FORMAT}-{version}"
+        self._analyzers = analyzers
+        self._remove_others(root, name)
+        try:
+            self._open()
+        except BaseException as error:
+            if not _is_failure(error):
+                raise
+            log.warning("the %s index cannot be opened and is made again: %s", name, error)
+            self.start_afresh()
+
+    def _remove_others(self, root: Path, name: str) -> None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for other in root.glob(f"{name}-*"):
+            if other != self._directory:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def _open(self) -> None:
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._index = tantivy.Index(self.schema, path=str(self._directory))
+        for name, analyzer in self._analyzers.items():
+            self._index.register_tokenizer(name, analyzer)
+        self._index.config_reader("manual")
+        self._writer: tantivy.IndexWriter | None = self._index.writer(WRITER_HEAP_BYTES, 1)
+        self.dirty = False
+        self._reload()
+
+    def _reload(self) -> None:
+        self._index.reload()
+        self._searcher = self._index.searcher()
+        meta = json.loads((self._directory / "meta.json").read_bytes())
+        self.stamp = int(meta["opstamp"])
+
+    def start_afresh(self) -> None:
+        """Throw everything away and begin with an empty index."""
+        self._writer = None
+        fresh_directory(self._directory)
+        self._open()
+
+    def close(self) -> None:
+        """Give up the writer; uncommitted changes are lost."""
+        self._writer = None
+
+    def searcher(self) -> tantivy.Searcher:
+        """What was committed last."""
+        return self._searcher
+
+    @property
+    def count(self) -> int:
+        """Documents that can be found."""
+        return int(self._searcher.num_docs)
+
+    def add(self, document: dict[str, Any]) -> None:
+        """Add a document.
+
+        Raises:
+            IndexBrokenError: The writer failed.
+        """
+        self.dirty = True
+        self._write(
+            lambda writer: writer.add_document(tantivy.Document.from_dict(document, self.schema))
+        )
+
+    def delete(self, field: str, value: int) -> None:
+        """Delete the documents whose ``field`` is ``value``.
+
+        Raises:
+            IndexBrokenError: The writer failed.
+        """
+        self.dirty = True
+        self._write(lambda writer: writer.delete_documents_by_term(field, value))
+
+    def delete_from(self, field: str, lowest: int) -> None:
+        """Delete the documents whose ``field`` is ``lowest`` or greater.
+
+        Raises:
+            IndexBrokenError: The writer failed.
+        """
+        query = tantivy.Query.range_query(
+            self.schema, field, tantivy.FieldType.Unsigned, lowest, 2**63
+        )
+        self.dirty = True
+        self._write(lambda writer: writer.delete_documents_by_query(query))
+
+    def commit(self) -> None:
+        """Make what was added visible and durable; does nothing when nothing changed.
+
+        Raises:
+            IndexBrokenError: The writer failed.
+        """
+        if not self.dirty:
+            return
+        self._write(lambda writer: writer.commit())
+        self._reload()
+        self.dirty = False
+
+    def collect_garbage(self) -> None:
+        """Remove files that a killed process left behind."""
+        self._write(lambda writer: writer.garbage_collect_files())
+
+    def _write(self, work: Callable[[tantivy.IndexWriter], object]) -> None:
+        if self._writer is None:
+            raise IndexBrokenError("the index has no writer")
+        try:
+            work(self._writer)
+        except BaseException as error:
+            if not _is_failure(error):
+                raise
+            self._writer = None
+            raise IndexBrokenError(str(error)) from error

@@ -1,0 +1,252 @@
+"""Keeps the index equal to the disk: gathers changes, and drives the indexing thread.
+
+One task hands the worker's steps, one at a time, to one thread: changes that someone waits for
+first, then what the watcher reported, then the scan of the whole folder, then the backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sgoped.events import Bus, FileIndexed, FileRemoved, IndexProgressed
+from sgoped.memory.changes import Coalescer
+from sgoped.memory.document import shown
+from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.store import Store
+from sgoped.memory.worker import IndexWorker, StepOutcome
+
+RETRY_SECONDS = 1.0
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """How far the index is.
+
+    Attributes:
+        generation: Rises with every visible change.
+        documents: Files and folders that can be suggested.
+        pending: Files whose content is not indexed yet.
+        verified: Whether the disk was compared with the catalogue since the start.
+        progress: Share of the files that are done, 0 to 1.
+        problem: Why indexing stopped or is incomplete; empty when all is well.
+    """
+
+    generation: int
+    documents: int
+    pending: int
+    verified: bool
+    progress: float
+    problem: str
+
+
+class Indexer:
+    """Drains changes; everything here but ``worker``'s steps runs on the event loop."""
+
+    def __init__(
+        self, worker: IndexWorker, executor: ThreadPoolExecutor, bus: Bus, coalescer: Coalescer
+    ) -> None:
+        self.worker = worker
+        self._executor = executor
+        self._bus = bus
+        self._coalescer = coalescer
+        self._wake = asyncio.Event()
+        self._urgent: list[tuple[set[str], asyncio.Future[None]]] = []
+        self._scan_wanted = True
+        self._scanning = False
+        self._waiting_for_scan: list[asyncio.Future[None]] = []
+        self._waiting_for_idle: list[asyncio.Future[None]] = []
+        self._unreadable: dict[str, str] = {}
+        self._problem = ""
+
+    # -- what others ask for
+
+    def report(self, paths: Iterable[str] | None) -> None:
+        """Take in what the watcher saw: paths to look at, or ``None`` for the whole folder."""
+        if paths is None:
+            self._scan_wanted = True
+        else:
+            self._coalescer.add_all(paths, time.monotonic())
+        self._wake.set()
+
+    async def index_now(self, paths: Iterable[str]) -> None:
+        """Look at ``paths`` ahead of everything else; returns once they can be found."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._urgent.append((set(paths), done))
+        self._wake.set()
+        await done
+
+    async def refresh(self) -> None:
+        """Compare the whole folder again; returns once the index equals the disk."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting_for_scan.append(done)
+        self._scan_wanted = True
+        self._wake.set()
+        await done
+
+    def status(self) -> IndexStatus:
+        """How far the index is now."""
+        worker = self.worker
+        pending = worker.pending
+        total = max(1, sum(worker.table.status_counts))
+        progress = 1.0 if worker.verified and not pending else min(0.999, 1 - pending / total)
+        problem = self._problem
+        if not problem and self._unreadable:
+            path, reason = next(iter(self._unreadable.items()))
+            problem = f"{len(self._unreadable)} folders cannot be read, such as {path}: {reason}"
+        return IndexStatus(
+            worker.generation,
+            worker.table.visible_count,
+            pending,
+            worker.verified,
+            progress,
+            problem,
+        )
+
+    async def call(self, work: Callable[[], Result]) -> Result:
+        """Run ``work`` in the indexing thread, between two steps."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    # -- the one task
+
+    async def run(self) -> None:
+        """Index for ever."""
+        while True:
+            try:
+                await self._advance()
+            except (OSError, IndexBrokenError) as error:
+                self._trouble(error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._problem = ""
+
+    def _trouble(self, error: Exception) -> None:
+        """The folder is away, or the index is beyond repair: keep what is known, try again."""
+        if not self._problem:
+            log.warning("indexing is held up: %s", error)
+        self._problem = str(error)
+        self._scanning = False
+        self._scan_wanted = True
+        for waiting in (*self._waiting_for_scan, *self._waiting_for_idle):
+            if not waiting.done():
+                waiting.set_exception(error)
+        self._waiting_for_scan, self._waiting_for_idle = [], []
+
+    async def _advance(self) -> None:
+        """Do the most pressing thing, or wait for one."""
+        if self._urgent:
+            await self._do_urgent()
+            return
+        due = self._coalescer.due(time.monotonic())
+        if due == 0:
+            await self._do_batch()
+        elif self._scanning or self._scan_wanted:
+            await self._do_scan()
+        elif self.worker.has_work:
+            await self._do_step()
+        else:
+            self._settle_waiting()
+            await self._sleep(due)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _do_urgent(self) -> None:
+        urgent, self._urgent = self._urgent, []
+        paths = set().union(*(paths for paths, _ in urgent))
+        try:
+            await self.call(lambda: self.worker.look_at(paths))
+            await self._do_step()
+        finally:
+            for _, done in urgent:
+                if not done.done():
+                    done.set_result(None)
+
+    async def _do_batch(self) -> None:
+        batch = self._coalescer.take(time.monotonic())
+        if batch.full:
+            self._scan_wanted = True
+        else:
+            await self.call(lambda: self.worker.look_at(batch.paths))
+            await self._do_step()
+
+    async def _do_scan(self) -> None:
+        if self._scan_wanted:
+            self._scan_wanted = False
+            self._scanning = True
+            self._unreadable = {}
+            self._waiting_for_idle += self._waiting_for_scan
+            self._waiting_for_scan = []
+            self.worker.begin_scan(self._note_unreadable)
+        if await self.call(self.worker.continue_scan):
+            self._scanning = False
+        if self.worker.has_work:
+            await self._do_step()
+
+    def _note_unreadable(self, path: str, error: OSError) -> None:
+        self._unreadable[shown(path) or "."] = error.strerror or type(error).__name__
+
+    async def _do_step(self) -> None:
+        self._publish(await self.call(self.worker.step))
+
+    def _publish(self, outcome: StepOutcome) -> None:
+        for path in outcome.removed:
+            self._bus.publish(FileRemoved(shown(path)))
+        for path in outcome.indexed:
+            self._bus.publish(FileIndexed(shown(path)))
+        if outcome.indexed or outcome.removed:
+            counts = self.worker.table.status_counts
+            total = sum(counts)
+            self._bus.publish(IndexProgressed(total - self.worker.pending, total))
+
+    def _settle_waiting(self) -> None:
+        for waiting in self._waiting_for_idle:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._waiting_for_idle = []
+
+
+@asynccontextmanager
+async def open_indexer(
+    root: Path,
+    index_dir: Path,
+    store: Store,
+    bus: Bus,
+    *,
+    max_index_bytes: int,
+    quiet_seconds: float,
+    max_delay_seconds: float,
+) -> AsyncGenerator[Indexer]:
+    """Open the indexes in a thread of their own and keep them equal to the disk."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="indexer")
+    loop = asyncio.get_running_loop()
+    try:
+        worker = await loop.run_in_executor(
+            executor, lambda: IndexWorker(root, index_dir, store, max_index_bytes)
+        )
+        indexer = Indexer(worker, executor, bus, Coalescer(quiet_seconds, max_delay_seconds))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(indexer.run(), name="indexer")
+                try:
+                    yield indexer
+                finally:
+                    running.cancel()
+        finally:
+            await loop.run_in_executor(executor, worker.close)
+    finally:
+        executor.shutdown()

@@ -1,0 +1,76 @@
+"""Labels: the shortest end of a path that identifies it, and the way back from a label to a path.
+
+A label is all that a client sends back with a chat, so ``resolve(label(pid)) == pid`` as long as
+no file comes or goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sgoped.memory.document import Kind, document_id, path_from_id, shown
+from sgoped.memory.table import PathTable
+
+# Among more namesakes than this the whole path is the label: telling thousands of __init__.py
+# apart by their shortest ends would take longer than reading the longer label.
+MAX_NAMESAKES = 64
+
+
+def _visible_namesakes(table: PathTable, name: str) -> list[str]:
+    paths = []
+    for pid in table.namesakes(name):
+        path = table.path(pid)
+        if path is not None and table.kind(pid) is not Kind.BINARY:
+            paths.append(path)
+    return paths
+
+
+def label(table: PathTable, path: str) -> str:
+    """The base name where it is unique, else as much of the path as tells it from the others.
+
+    A path that is not UTF-8 is labelled by its id, since what is shown of it may be ambiguous.
+    """
+    if shown(path) is not path and shown(path) != path:
+        return document_id(path)
+    name = path.rpartition("/")[2]
+    others = [other for other in _visible_namesakes(table, name) if other != path]
+    if not others:
+        return name
+    if len(others) > MAX_NAMESAKES:
+        return path
+    parts = path.split("/")
+    for count in range(2, len(parts)):
+        end = "/".join(parts[-count:])
+        if not any(other == end or other.endswith(f"/{end}") for other in others):
+            return end
+    return path
+
+
+def resolve(
+    table: PathTable, reference: str, prefer: Callable[[Sequence[str]], str]
+) -> tuple[int, bool] | None:
+    """The pid that an id, a path or a label names.
+
+    Args:
+        table: The path table.
+        reference: What a client sent.
+        prefer: Chooses among several paths that end as the reference does.
+
+    Returns:
+        The pid, and whether other paths were meant as well as it; ``None`` when nothing is named.
+    """
+    path = path_from_id(reference)
+    for exact in (path, reference.strip("/")):
+        pid = table.find(exact) if exact else None
+        if pid is not None:
+            return pid, False
+    end = reference.strip().removeprefix("./").strip("/")
+    paths = [
+        path
+        for path in _visible_namesakes(table, end.rpartition("/")[2])
+        if path == end or path.endswith(f"/{end}")
+    ]
+    if not paths:
+        return None
+    pid = table.find(prefer(paths))
+    return None if pid is None else (pid, len(paths) > 1)

@@ -1,0 +1,343 @@
+"""The indexing thread's work, in steps short enough that changes can come between them.
+
+Order makes it safe to be killed anywhere: the indexes are committed first, then the catalogue
+row of every directory concerned, with the opstamps of those commits. A newer index than the
+catalogue knows of means a kill in between: the few files concerned are found by their stat and
+read again. Any other disagreement means damage: that index is made anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgoped.memory.bodies import BodyIndex
+from sgoped.memory.document import Kind, shown
+from sgoped.memory.ignore import IgnoreReader
+from sgoped.memory.index import IndexBrokenError, SearchIndex
+from sgoped.memory.matcher import PathHaystack
+from sgoped.memory.names import NameIndex
+from sgoped.memory.reading import Body, read_body
+from sgoped.memory.reconciler import Reconciler
+from sgoped.memory.scanner import Entry, find_entry, scan_tree
+from sgoped.memory.store import IndexMark, Store
+from sgoped.memory.table import FileStatus, PathTable
+
+STEP_SECONDS = 0.2
+COMMIT_SECONDS = 2.0
+MAX_REBUILDS = 3
+MAX_TOLD_PATHS = 200
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class StepOutcome:
+    """What one step did.
+
+    Attributes:
+        more: Whether there is work left.
+        indexed: Paths whose present content can now be found, at most ``MAX_TOLD_PATHS``.
+        removed: Paths that are gone, likewise.
+    """
+
+    more: bool = False
+    indexed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+
+class IndexWorker:
+    """Owns the path table and both indexes; every method but the constructor blocks.
+
+    Attributes:
+        table: The path table.
+        names: The names index.
+        bodies: The bodies index.
+        haystack: The paths, for subsequence search.
+        generation: Rises with every change that can be seen.
+        verified: Whether the disk was compared with the catalogue since the start.
+    """
+
+    def __init__(self, root: Path, index_dir: Path, store: Store, max_index_bytes: int) -> None:
+        self._root = root
+        self._store = store
+        self._max_index_bytes = max_index_bytes
+        self._ignore = IgnoreReader()
+        self._scan: Iterator[tuple[str, list[Entry]]] | None = None
+        self._unnamed: deque[int] = deque()
+        self._unread: deque[int] = deque()
+        self._queued: set[int] = set()
+        self._unsaved: set[str] = set()
+        self._committed_at = 0.0
+        self._rebuilds = 0
+        self._outcome = StepOutcome()
+        self.generation = 0
+        self.verified = False
+        self.table = PathTable()
+        self.names = NameIndex(index_dir)
+        self.bodies = BodyIndex(index_dir)
+        self.haystack = PathHaystack()
+        self._load()
+        self._reconciler = Reconciler(self.table)
+
+    # -- opening
+
+    def _load(self) -> None:
+        try:
+            mark = self._store.load(self.table)
+        except (sqlite3.DatabaseError, ValueError, IndexError, TypeError, KeyError) as error:
+            log.warning("the catalogue is damaged and is made again: %s", error)
+            self._store.clear()
+            self.table = PathTable()
+            mark = IndexMark()
+        self.generation = mark.generation
+        if self._agrees(self.names, mark.names_stamp, mark.names_count, mark.next_pid):
+            log.debug("the names index is as it was left")
+        else:
+            self._rename_all()
+        if not self._agrees(self.bodies, mark.bodies_stamp, mark.bodies_count, mark.next_pid):
+            self._reread_all()
+        visible = [pid for pid in self.table.pids() if self.table.kind(pid) is not Kind.BINARY]
+        self.haystack.update(((pid, self.table.path(pid) or "") for pid in visible), ())
+        pending = FileStatus.PENDING
+        self._queue(pid for pid in self.table.pids() if self.table.statuses[pid] == pending)
+
+    def _agrees(self, index: SearchIndex, stamp: int, count: int, next_pid: int) -> bool:
+        """Whether ``index`` can be trusted, after mending what a kill left half done."""
+        if index.stamp == stamp:
+            return index.count == count
+        if index.stamp < stamp or next_pid == 0:
+            return False
+        index.delete_from("pid", next_pid)
+        index.commit()
+        return True
+
+    def _rename_all(self) -> None:
+        if self.names.count or self.names.stamp:
+            self.names.start_afresh()
+        visible = (pid for pid in self.table.pids() if self.table.kind(pid) is not Kind.BINARY)
+        self._unnamed = deque(visible)
+
+    def _reread_all(self) -> None:
+        if self.bodies.count or self.bodies.stamp:
+            self.bodies.start_afresh()
+        for pid in self.table.pids():
+            if self.table.kind(pid) is Kind.TEXT:
+                self.table.settle(pid, Kind.TEXT, FileStatus.PENDING)
+        self._queue(pid for pid in self.table.pids() if self.table.kind(pid) is Kind.TEXT)
+
+    # -- seeing what is on the disk
+
+    def begin_scan(self, on_error: Callable[[str, OSError], None]) -> None:
+        """Start comparing the whole folder with the table."""
+        self._scan = scan_tree(self._root, ignore=self._ignore, on_error=on_error)
+
+    def continue_scan(self, seconds: float = STEP_SECONDS) -> bool:
+        """Go on for about ``seconds``; whether the scan is finished.
+
+        Raises:
+            OSError: The memory folder itself cannot be opened; nothing was concluded.
+        """
+        deadline = time.monotonic() + seconds
+        for directory, entries in self._scan or ():
+            self._reconciler.see_directory(directory, entries)
+            if time.monotonic() > deadline:
+                self._take_difference(urgent=False)
+                return False
+        self._scan = None
+        self.verified = True
+        self._take_difference(urgent=False)
+        return True
+
+    def look_at(self, paths: Iterable[str]) -> None:
+        """Compare single files or whole subtrees with the table.
+
+        Raises:
+            OSError: The memory folder itself cannot be opened; nothing was concluded.
+        """
+        for path in paths:
+            try:
+                entry = find_entry(self._root, path, ignore=self._ignore)
+            except OSError:
+                if not self._root.is_dir():
+                    raise
+                log.warning("cannot look at %s", shown(path))
+                continue
+            self._see(path, entry)
+        self._take_difference(urgent=True)
+
+    def _see(self, path: str, entry: Entry | None) -> None:
+        if entry is None:
+            self._reconciler.see_nothing(path)
+            return
+        directory = path.rpartition("/")[0]
+        self._see_parents(directory)
+        self._reconciler.see_entry(directory, entry)
+        if entry.mode_kind == "folder":
+            for below, entries in scan_tree(self._root, path, ignore=self._ignore):
+                self._reconciler.see_directory(below, entries)
+
+    def _see_parents(self, directory: str) -> None:
+        """A file may be reported before the folders that were made for it."""
+        parts = directory.split("/") if directory else []
+        for depth in range(1, len(parts) + 1):
+            path = "/".join(parts[:depth])
+            if self.table.find(path) is None:
+                entry = find_entry(self._root, path, ignore=self._ignore)
+                if entry is not None:
+                    self._reconciler.see_entry("/".join(parts[: depth - 1]), entry)
+
+    def _take_difference(self, *, urgent: bool) -> None:
+        difference = self._reconciler.take()
+        self._unsaved |= difference.directories
+        if not (difference.added or difference.removed or difference.unread):
+            return
+        for pid, path in difference.removed:
+            self._guarded(self.names, lambda pid=pid: self.names.remove(pid))  # type: ignore[misc]
+            self._guarded(self.bodies, lambda pid=pid: self.bodies.remove(pid))  # type: ignore[misc]
+            if len(self._outcome.removed) < MAX_TOLD_PATHS:
+                self._outcome.removed.append(path)
+        added = [(pid, self.table.path(pid)) for pid in difference.added]
+        self.haystack.update(
+            [(pid, path) for pid, path in added if path is not None],
+            [pid for pid, _ in difference.removed],
+        )
+        self._unnamed.extend(difference.added)
+        self._queue(difference.unread, urgent=urgent)
+
+    def _queue(self, pids: Iterable[int], *, urgent: bool = False) -> None:
+        fresh = [pid for pid in pids if pid not in self._queued or urgent]
+        self._queued.update(fresh)
+        if urgent:
+            self._unread.extendleft(reversed(fresh))
+        else:
+            self._unread.extend(fresh)
+
+    # -- indexing
+
+    @property
+    def has_work(self) -> bool:
+        """Whether ``step`` has something to do."""
+        return bool(self._unnamed or self._unread or self._unsaved or self.names.dirty)
+
+    @property
+    def pending(self) -> int:
+        """Files whose content is not indexed yet."""
+        return self.table.status_counts[FileStatus.PENDING]
+
+    def step(self, seconds: float = STEP_SECONDS) -> StepOutcome:
+        """Index for about ``seconds``: names first, then contents; commit when it pays."""
+        if self._unnamed or self.names.dirty:
+            self._index_names(seconds)
+        if not self._unnamed:
+            self._index_bodies(seconds)
+        idle = not (self._unnamed or self._unread)
+        if idle or time.monotonic() - self._committed_at > COMMIT_SECONDS:
+            self._commit()
+        outcome, self._outcome = self._outcome, StepOutcome()
+        outcome.more = self.has_work
+        return outcome
+
+    def _index_names(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._unnamed and time.monotonic() < deadline:
+            pid = self._unnamed.popleft()
+            path = self.table.path(pid)
+            if path is not None and self.table.kind(pid) is not Kind.BINARY:
+                self._guarded(self.names, lambda pid=pid, path=path: self._name(pid, path))  # type: ignore[misc]
+        self._guarded(self.names, self.names.commit)
+        self.generation += 1
+
+    def _name(self, pid: int, path: str) -> None:
+        self.names.remove(pid)
+        self.names.add_path(pid, path)
+
+    def _index_bodies(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._unread and time.monotonic() < deadline:
+            pid = self._unread.popleft()
+            self._queued.discard(pid)
+            path = self.table.path(pid)
+            if path is not None and self.table.statuses[pid] == FileStatus.PENDING:
+                body = read_body(self._root, path, self._max_index_bytes)
+                self._settle(pid, path, body)
+                self._unsaved.add(path.rpartition("/")[0])
+
+    def _settle(self, pid: int, path: str, body: Body) -> None:
+        was_visible = self.table.kind(pid) is not Kind.BINARY
+        self._guarded(self.bodies, lambda: self.bodies.remove(pid))
+        self.table.settle(pid, body.kind, body.status, body.reason)
+        if body.text and not self._guarded(
+            self.bodies, lambda: self.bodies.add_text(pid, path, body.text)
+        ):
+            self.table.settle(pid, body.kind, FileStatus.FAILED, "cannot be indexed")
+        if body.kind is Kind.BINARY and was_visible:
+            self._guarded(self.names, lambda: self.names.remove(pid))
+            self.haystack.update((), [pid])
+        elif body.kind is not Kind.BINARY and not was_visible:
+            self._unnamed.append(pid)
+            self.haystack.update([(pid, path)], ())
+        if len(self._outcome.indexed) < MAX_TOLD_PATHS:
+            self._outcome.indexed.append(path)
+
+    def _commit(self) -> None:
+        if not (self._unsaved or self.names.dirty or self.bodies.dirty):
+            return
+        committed = self._guarded(self.names, self.names.commit)
+        committed = self._guarded(self.bodies, self.bodies.commit) and committed
+        self._committed_at = time.monotonic()
+        self.generation += 1
+        if committed:
+            self._save()
+
+    def _save(self) -> None:
+        mark = IndexMark(
+            self.names.stamp,
+            self.bodies.stamp,
+            self.names.count,
+            self.bodies.count,
+            self.table.next_pid,
+            self.generation,
+        )
+        directories, self._unsaved = self._unsaved, set()
+        try:
+            self._store.save(self.table, directories, mark)
+        except sqlite3.Error as error:
+            # A cache that cannot be written costs time at the next start, nothing else.
+            log.warning("the catalogue cannot be saved: %s", error)
+
+    def _guarded(self, index: SearchIndex, work: Callable[[], None]) -> bool:
+        """Do ``work``; when it breaks ``index``, make that index again and return False."""
+        try:
+            work()
+        except IndexBrokenError as error:
+            log.warning("the %s broke and is made again: %s", type(index).__name__, error)
+            self.rebuild(index)
+            return False
+        return True
+
+    def rebuild(self, index: SearchIndex) -> None:
+        """Make an index anew from the table and the disk.
+
+        Raises:
+            IndexBrokenError: It broke too often.
+        """
+        self._rebuilds += 1
+        if self._rebuilds > MAX_REBUILDS:
+            raise IndexBrokenError("the index breaks again and again; see the log")
+        if index is self.names:
+            self._rename_all()
+        else:
+            self._reread_all()
+
+    def close(self) -> None:
+        """Commit what is done and let go of the index."""
+        self._scan = None
+        self._commit()
+        self.names.close()
+        self.bodies.close()
