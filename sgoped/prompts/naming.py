@@ -145,8 +145,8 @@ def safe_file_name(given: str) -> str:
     Returns:
         A single component with an extension, or ``""`` when nothing of the name is left.
     """
-    text = unicodedata.normalize("NFC", given[:_SCAN_CHARS])
-    text = "".join(char for char in text if unicodedata.category(char) not in _INVISIBLE)
+    shown = (c for c in given[:_SCAN_CHARS] if unicodedata.category(c) not in _INVISIBLE)
+    text = unicodedata.normalize("NFC", "".join(shown))
     last = re.split(r"[/\\]", text.rstrip("/\\ "))[-1]
     last = "".join("_" if char in _UNSAFE else char for char in last)
     last = last.lstrip(". ").rstrip(". ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from sgoped.prompts import estimate_tokens, fence_for, fenced, one_line
 
 HOSTILE = st.text(st.sampled_from("`~\n\r\t a#\u2028@x"), max_size=200) | st.text(max_size=200)

@@ -20,7 +20,9 @@ from sgoped.prompts import (
 )
 
 RESERVED = ["con", "PRN", "aux", "nul", "COM1", "lpt9"]
-ANY_TEXT = st.text(max_size=300) | st.text(st.sampled_from("aB._-/\\:\"'` \n<>é字\u0301\u202eＡ½"))
+ANY_TEXT = st.text(max_size=300) | st.text(
+    st.sampled_from("aB._-/\\:\"'` \n<>é字\u0301\u202e\uff21½")
+)
 
 
 @pytest.mark.parametrize(
