@@ -20,21 +20,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sgoped.memory.beneath import directory_below, open_directory, open_root
 from sgoped.memory.ignore import IgnoreReader, IgnoreRules, is_hidden
 
 _MAX_OPEN = 64
 _KINDS: dict[int, Literal["file", "folder"]] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
+_TYPE_MASK = 0o170000
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 OnError = Callable[[str, OSError], None]
 
 
-@dataclass(slots=True)
-class Entry:
-    """One file or directory, as ``lstat`` told it.
+class Entry(NamedTuple):
+    """One file or directory, as ``lstat`` told it. A tuple, because a walk makes so many.
 
     ``(mtime_ns, size, inode, ctime_ns)`` differing means that it changed; none of them alone
     does, and no clock can be trusted to run forward.
@@ -315,8 +315,14 @@ class _Walk:
 
 
 def _read_entries(found: Iterator[os.DirEntry[str]]) -> tuple[list[Entry], list[str]]:
+    """List one directory: the entries of use, and the hidden names.
+
+    This loop is the walk's cost; it is written for speed. An ``OSError`` other than that an
+    entry vanished (no search permission, a broken disk) spoils the whole listing.
+    """
     entries: list[Entry] = []
     hidden: list[str] = []
+    add, new, kinds = entries.append, tuple.__new__, _KINDS
     for item in found:
         name = item.name
         if name[0] == ".":
@@ -326,9 +332,11 @@ def _read_entries(found: Iterator[os.DirEntry[str]]) -> tuple[list[Entry], list[
             status = item.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        entry = _entry(name, status)
-        if entry is not None:
-            entries.append(entry)
+        kind = kinds.get(status.st_mode & _TYPE_MASK)
+        if kind is not None:
+            size, mtime_ns = status.st_size, status.st_mtime_ns
+            fields = (name, kind, size, mtime_ns, status.st_ctime_ns, status.st_ino)
+            add(new(Entry, fields))
     return entries, hidden
 
 
