@@ -1,0 +1,117 @@
+"""``ModelChoice``: one model of one service, ready to be asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from sgoped.errors import ServiceError
+from sgoped.llm import faults
+from sgoped.llm.service import Service
+from sgoped.llm.types import Message, StreamEvent, TextDelta
+
+WINDOW_SECONDS = 3.0
+ANSWER_TOKENS = 2048
+MAX_COMPLETE_CHARS = 4 * 2**20
+_BYTES_PER_TOKEN = 3
+_TOKENS_PER_MESSAGE = 16
+
+
+class ModelChoice:
+    """A model that was chosen for a request.
+
+    Attributes:
+        id: The model's id over all services.
+        name: What its service calls it.
+        service_id: Its service.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        name: str,
+        service_id: str,
+        *,
+        service: Service,
+        assumed_tokens: int,
+        report: Callable[[ServiceError | None], None],
+    ) -> None:
+        self.id = model_id
+        self.name = name
+        self.service_id = service_id
+        self._service = service
+        self._assumed_tokens = assumed_tokens
+        self._report = report
+
+    async def stream(
+        self, messages: Sequence[Message], *, context_tokens: int | None = None
+    ) -> AsyncGenerator[Sequence[StreamEvent], None]:
+        """Ask for the next turn; batches of events as in ``Service.stream``.
+
+        Args:
+            messages: The conversation so far.
+            context_tokens: The most to reserve for prompt and answer; the model's window if None.
+                What is reserved is what these messages need, see ``reserved_tokens``.
+
+        Raises:
+            ServiceError: After everything that had arrived was yielded.
+        """
+        window = context_tokens or await self.context_tokens()
+        reserved = reserved_tokens(messages, at_least=self._assumed_tokens, at_most=window)
+        heard = False
+        try:
+            stream = self._service.stream(self.name, messages, context_tokens=reserved)
+            async with aclosing(stream) as batches:
+                async for batch in batches:
+                    if not heard:
+                        heard = True
+                        self._report(None)
+                    yield batch
+        except ServiceError as failure:
+            self._report(failure)
+            raise
+
+    async def context_tokens(self) -> int:
+        """The model's window in tokens; the configured assumption when it cannot be known."""
+        try:
+            async with asyncio.timeout(WINDOW_SECONDS):
+                window = await self._service.context_tokens(self.name)
+        except (ServiceError, TimeoutError):
+            window = None
+        return window or self._assumed_tokens
+
+    async def complete(self, messages: Sequence[Message]) -> str:
+        """The whole next turn, without the thinking.
+
+        Raises:
+            ServiceError: It did not become whole, or is empty.
+        """
+        pieces: list[str] = []
+        chars = 0
+        async with aclosing(self.stream(messages)) as batches:
+            async for batch in batches:
+                texts = [event.text for event in batch if isinstance(event, TextDelta)]
+                pieces += texts
+                chars += sum(map(len, texts))
+                if chars > MAX_COMPLETE_CHARS:
+                    raise faults.fault(faults.TOO_LARGE)
+        text = "".join(pieces).strip()
+        if not text:
+            raise faults.fault(faults.EMPTY)
+        return text
+
+
+def reserved_tokens(messages: Sequence[Message], *, at_least: int, at_most: int) -> int:
+    """How large a window to ask of a service that reserves memory for it.
+
+    A model's own window can be far larger than the memory of a desktop, and each new size makes
+    Ollama load the model again: so the least power-of-two multiple of ``at_least`` that holds the
+    messages (three bytes of UTF-8 a token is cautious for text and code) and an answer.
+    """
+    prompt_bytes = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
+    needed = prompt_bytes // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages) + ANSWER_TOKENS
+    reserved = at_least
+    while reserved < min(needed, at_most):
+        reserved *= 2
+    return min(reserved, at_most)
