@@ -14,6 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sgoped.errors import StorageError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -83,3 +87,36 @@ def _require_regular(status: os.stat_result, name: str) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     raise OSError(errno.EINVAL, "not a regular file", name)
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Tell a failing disk in our own terms.
+
+    ``FileNotFoundError``, ``FileExistsError`` and what is no ``OSError`` pass through: they
+    mean something to the caller.
+
+    Args:
+        what: Names what could not be stored or read, for the message.
+
+    Raises:
+        StorageError: ``storage_full``, ``read_only`` or ``storage_failed``.
+    """
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError as error:
+        raise storage_error(what, error) from error
+
+
+def storage_error(what: str, error: OSError) -> StorageError:
+    """The same as a value."""
+    if error.errno in _FULL:
+        return StorageError(
+            f"The disk is full: {what} was not stored. Free some space and try again.",
+            code="storage_full",
+        )
+    if error.errno in _REFUSED:
+        return StorageError(f"No permission for {what}: {error.strerror}.", code="read_only")
+    return StorageError(f"The disk failed at {what}: {error.strerror or error}.")

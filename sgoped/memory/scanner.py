@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 
 from sgoped.memory.beneath import directory_below, open_directory, open_root
 from sgoped.memory.ignore import IgnoreReader, IgnoreRules, is_hidden
+from sgoped.memory.saving import is_temporary
 
 _MAX_OPEN = 64
 _KINDS: dict[int, Literal["file", "folder"]] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
@@ -125,6 +126,23 @@ def find_entry(root: Path, relative: str, *, ignore: IgnoreReader | None = None)
         return entry
 
 
+def find_temporary_files(root: Path) -> list[tuple[str, str]]:
+    """``(directory, name)`` of every unfinished save below ``root``, ignored folders included.
+
+    Raises:
+        OSError: The root is missing.
+    """
+    found: list[tuple[str, str]] = []
+
+    def note(directory: str, name: str) -> None:
+        if is_temporary(name):
+            found.append((directory, name))
+
+    for _ in scan_tree(root, ignore=_KeepAll(), on_hidden=note):
+        pass
+    return found
+
+
 def is_ignored(
     root: Path, relative: str, *, is_folder: bool = False, ignore: IgnoreReader | None = None
 ) -> bool:
@@ -148,6 +166,17 @@ def is_ignored(
         if fd >= 0:
             os.close(fd)
     return False
+
+
+class _KeepAll(IgnoreReader):
+    def rules_for(
+        self,
+        parent: IgnoreRules,
+        relative: str,
+        dir_fd: int,
+        names: Container[str] = (),
+    ) -> IgnoreRules:
+        return parent
 
 
 def _step_down(fd: int, name: str) -> int:

@@ -1,0 +1,392 @@
+"""Reads, writes, renames and deletes the person's files, so that nothing is lost or exposed.
+
+Every path is walked by directory descriptors with ``O_NOFOLLOW``, so no link is followed, also
+when one is swapped in meanwhile; only regular files are opened.
+
+A save writes a temporary file in the same directory, fsyncs it, keeps a version of what it
+replaces (durably), looks once more whether that is still what is there, renames, and fsyncs
+the directory: a reader sees the old content or the new, a crash leaves one of them. What
+appears under a new name is hard-linked there, which fails if the name is taken, where a rename
+would overwrite; only on file systems without hard links is it a check followed by a rename. On
+a case-insensitive file system a name that differs in case is taken by the same file, and
+``rename`` lets a file change its own case.
+
+Kept from a replaced file: permission bits, and owner, group and extended attributes (ACLs
+among them) as far as we are allowed to set them. Not kept: hard links, whose other names keep
+the old content, and the birth time.
+
+An ETag is a hash of the content (BLAKE2b, 128 bits, hex): equal content, equal tag, on every
+machine that holds a replica of the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgoped.errors import Conflict, NotFound, PathRefused, TooLarge
+from sgoped.memory.beneath import directory_below, open_file, storage_error
+from sgoped.memory.document import MAX_COMPONENT_BYTES, shown
+from sgoped.memory.saving import (
+    Content,
+    make_directories,
+    place_new,
+    read_content,
+    remove_if_stale,
+    rename_file,
+    rename_folder,
+    same_file,
+    sync_directory,
+    temporary_file,
+)
+from sgoped.memory.scanner import find_temporary_files
+from sgoped.memory.versions import Versions
+
+_ATTEMPTS = 10
+_MAX_UNIQUE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A finished write.
+
+    Attributes:
+        path: Where it is, relative to the memory folder.
+        size: Bytes.
+        etag: Of the content; empty for a folder, or a file over the read limit.
+        created: Whether the file is new.
+        version: Of what was replaced, None when nothing was.
+        mtime_ns: Of the file.
+    """
+
+    path: str
+    size: int
+    etag: str
+    created: bool
+    version: str | None
+    mtime_ns: int = 0
+
+
+def etag_of(data: bytes) -> str:
+    """The ETag of this content, unquoted."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+class Files:
+    """The files below ``root``.
+
+    Safe to use from several threads: changes are made one at a time, reads are free. Paths are
+    relative and ``/``-separated; hidden components are refused, as everywhere.
+
+    Args:
+        root: The memory folder.
+        versions: Where replaced content goes.
+        max_bytes: Largest file that is read or written.
+    """
+
+    def __init__(self, root: Path, versions: Versions, max_bytes: int) -> None:
+        self._root = root
+        self._versions = versions
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._started_at = time.time()
+
+    def read(self, path: str) -> tuple[bytes, os.stat_result]:
+        """The whole content, and the status that belongs to it.
+
+        Raises:
+            NotFound: There is no such file.
+            PathRefused: It is hidden, a link, a folder, or no regular file.
+            TooLarge: It exceeds ``max_bytes``.
+            StorageError: It cannot be read.
+        """
+        *parents, name = _parts(path)
+        with _errors(path), directory_below(self._root, parents) as dir_fd:
+            content = read_content(name, dir_fd, self._max_bytes)
+        return content.data, content.status
+
+    def read_head(self, path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
+        """The first ``max_bytes`` of a file of any size; otherwise like ``read``."""
+        *parents, name = _parts(path)
+        with _errors(path), directory_below(self._root, parents) as dir_fd:
+            fd, status = open_file(name, dir_fd)
+            with os.fdopen(fd, "rb") as file:
+                return file.read(max_bytes), status
+
+    def write(
+        self, path: str, data: bytes, *, if_match: str | None = None, mode: int | None = None
+    ) -> Saved:
+        """Replace or create a file, and the folders above it; durable on return.
+
+        Content equal to what is there changes nothing, not even the modification time.
+
+        Args:
+            path: The file.
+            data: Its new content.
+            if_match: Write only over content with this ETag; ``*`` for any.
+            mode: Permission bits for a new file, instead of what the umask leaves of 0666.
+
+        Raises:
+            Conflict: The content has another ETag, or there is none, or it keeps changing.
+            PathRefused: The path is hidden, leads through or to a link, or is a folder.
+            TooLarge: Old or new content exceeds ``max_bytes`` (the old could not be kept).
+            StorageError: The disk refused; the old content is still there.
+        """
+        parts = _parts(path)
+        self._check_size(path, len(data))
+        with self._lock, _errors(path):
+            for _ in range(_ATTEMPTS):
+                with self._parent(parts, create=True) as dir_fd:
+                    saved = self._write_once(parts, dir_fd, data, if_match, mode)
+                if saved is not None:
+                    return saved
+        raise Conflict(f"{shown(path)} keeps changing; try again when it is quiet")
+
+    def create_unique(self, path: str, data: bytes) -> Saved:
+        """Create ``path``, or ``name_2.ext``, ``name_3.ext``...: whichever is free.
+
+        Raises:
+            PathRefused: As for ``write``.
+            TooLarge: The content exceeds ``max_bytes``.
+            Conflict: No free name was found.
+            StorageError: The disk refused; nothing was created.
+        """
+        parts = _parts(path)
+        self._check_size(path, len(data))
+        with self._lock, _errors(path), self._parent(parts, create=True) as dir_fd:
+            with temporary_file(dir_fd, data, None) as temporary:
+                for name in _alternatives(parts[-1]):
+                    if place_new(temporary, dir_fd, name, dir_fd):
+                        break
+                else:
+                    raise Conflict(f"No free name like {shown(path)} was found")
+            sync_directory(dir_fd)
+            created = "/".join((*parts[:-1], name))
+            return self._saved(created, name, dir_fd, data, created=True, version=None)
+
+    def delete(self, path: str, *, if_match: str | None = None) -> str:
+        """Delete a file and return the version that keeps it; durable on return.
+
+        Raises:
+            NotFound: There is no such file.
+            Conflict: The content has another ETag, or it keeps changing.
+            PathRefused: It is hidden, a link, or a folder.
+            TooLarge: It exceeds ``max_bytes`` and so could not be kept.
+            StorageError: The disk refused; the file is still there.
+        """
+        parts = _parts(path)
+        with self._lock, _errors(path):
+            for _ in range(_ATTEMPTS):
+                with self._parent(parts) as dir_fd:
+                    content = read_content(parts[-1], dir_fd, self._max_bytes)
+                    _require_match(path, content, if_match)
+                    version = self._keep(path, content, "deleted")
+                    if self._is_unchanged(parts, dir_fd, content):
+                        os.unlink(parts[-1], dir_fd=dir_fd)
+                        sync_directory(dir_fd)
+                        return version
+        raise Conflict(f"{shown(path)} keeps changing; try again when it is quiet")
+
+    def rename(self, path: str, to: str) -> Saved:
+        """Give a file or folder another path; the versions of a file go with it.
+
+        A crash half-way leaves a file under both names, never under none.
+
+        Raises:
+            NotFound: There is no ``path``.
+            Conflict: ``to`` exists: nothing is ever overwritten.
+            PathRefused: Either path is hidden or leads through a link, or a folder would come
+                to lie inside itself.
+            StorageError: The disk refused; the file is still there.
+        """
+        source, target = _parts(path), _parts(to)
+        if target[: len(source)] == source:
+            raise PathRefused(f"{shown(to)} is {shown(path)} itself, or inside it")
+        with self._lock, _errors(path), self._parent(source) as from_fd:
+            status = os.stat(source[-1], dir_fd=from_fd, follow_symlinks=False)
+            with _errors(to), self._parent(target, create=True) as to_fd:
+                if stat.S_ISDIR(status.st_mode):
+                    rename_folder(source[-1], from_fd, target[-1], to_fd)
+                else:
+                    os.close(open_file(source[-1], from_fd)[0])
+                    rename_file(source[-1], from_fd, target[-1], to_fd)
+                sync_directory(to_fd)
+            sync_directory(from_fd)
+            if stat.S_ISDIR(status.st_mode):
+                return Saved(to, 0, "", created=False, version=None, mtime_ns=status.st_mtime_ns)
+            self._versions.follow(path, to)
+        return self._describe(to, status)
+
+    def restore(self, path: str, version: str) -> Saved:
+        """Write a version's content back; what it replaces is kept in turn.
+
+        Raises:
+            NotFound: There is no such version.
+            Conflict, PathRefused, TooLarge, StorageError: As for ``write``.
+        """
+        kept = self._versions.find(path, version)
+        return self.write(path, self._versions.read(path, version), mode=kept.mode)
+
+    def sweep_temporary_files(self) -> int:
+        """Remove what killed writers left behind; return how many.
+
+        Only names of our own pattern, only regular files older than this object, and not those
+        that another process is writing (it holds a lock on them).
+        """
+        removed = 0
+        for directory, name in find_temporary_files(self._root):
+            parents = directory.split("/") if directory else []
+            with suppress(OSError), directory_below(self._root, parents) as dir_fd:
+                removed += remove_if_stale(name, dir_fd, self._started_at)
+        return removed
+
+    def _write_once(
+        self, parts: list[str], dir_fd: int, data: bytes, if_match: str | None, mode: int | None
+    ) -> Saved | None:
+        """One attempt; None when the file changed meanwhile."""
+        path, name = "/".join(parts), parts[-1]
+        old = self._current(name, dir_fd)
+        _require_match(path, old, if_match)
+        if old is not None and old.data == data:
+            return self._saved(path, name, dir_fd, data, created=False, version=None)
+        with temporary_file(dir_fd, data, old, mode) as temporary:
+            version = None if old is None else self._keep(path, old, "overwritten")
+            if not self._is_unchanged(parts, dir_fd, old):
+                return None
+            if old is not None:
+                os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            elif not place_new(temporary, dir_fd, name, dir_fd):
+                return None
+        sync_directory(dir_fd)
+        return self._saved(path, name, dir_fd, data, created=old is None, version=version)
+
+    def _current(self, name: str, dir_fd: int) -> Content | None:
+        try:
+            return read_content(name, dir_fd, self._max_bytes)
+        except FileNotFoundError:
+            return None
+
+    def _keep(self, path: str, content: Content, reason: str) -> str:
+        mode = stat.S_IMODE(content.status.st_mode)
+        return self._versions.keep(path, content.data, reason, mode=mode)
+
+    def _is_unchanged(self, parts: list[str], dir_fd: int, content: Content | None) -> bool:
+        """Whether the path still leads here, to what was read."""
+        try:
+            with directory_below(self._root, parts[:-1]) as fd:
+                if not os.path.samestat(os.fstat(fd), os.fstat(dir_fd)):
+                    return False
+            status = os.stat(parts[-1], dir_fd=dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return content is None
+        return content is not None and same_file(status, content.status)
+
+    @contextmanager
+    def _parent(self, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
+        try:
+            with directory_below(self._root, []):
+                pass
+        except OSError as error:
+            raise storage_error("the memory folder", error) from error
+        if create:
+            try:
+                make_directories(self._root, parts[:-1])
+            except NotADirectoryError as error:
+                raise PathRefused(
+                    f"{shown('/'.join(parts))} leads through a link or a file, not through folders"
+                ) from error
+        with directory_below(self._root, parts[:-1]) as dir_fd:
+            yield dir_fd
+
+    def _describe(self, path: str, status: os.stat_result) -> Saved:
+        etag = ""
+        with suppress(TooLarge):
+            data, status = self.read(path)
+            etag = etag_of(data)
+        return Saved(
+            path, status.st_size, etag, created=False, version=None, mtime_ns=status.st_mtime_ns
+        )
+
+    def _saved(
+        self,
+        path: str,
+        name: str,
+        dir_fd: int,
+        data: bytes,
+        *,
+        created: bool,
+        version: str | None,
+    ) -> Saved:
+        mtime_ns = 0
+        with suppress(OSError):
+            mtime_ns = os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mtime_ns
+        return Saved(path, len(data), etag_of(data), created, version, mtime_ns)
+
+    def _check_size(self, path: str, size: int) -> None:
+        if size > self._max_bytes:
+            raise TooLarge(f"{shown(path)} has {size} bytes; the limit is {self._max_bytes}")
+
+
+def _parts(path: str) -> list[str]:
+    parts = path.split("/")
+    for part in parts:
+        if not part or part.startswith(".") or "\0" in part:
+            raise PathRefused(
+                f"{shown(path)!r} is hidden, or not a path relative to the memory folder"
+            )
+    return parts
+
+
+def _require_match(path: str, content: Content | None, if_match: str | None) -> None:
+    if if_match is None:
+        return
+    if content is None:
+        raise Conflict(f"{shown(path)} does not exist (any more)")
+    wanted = {tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")}
+    if "*" not in wanted and etag_of(content.data) not in wanted:
+        raise Conflict(f"{shown(path)} changed since it was read; read it again")
+
+
+def _alternatives(name: str) -> Iterator[str]:
+    """``name.ext``, ``name_2.ext``, ``name_3.ext``..., none longer than a name may be."""
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or len(dot + suffix) > MAX_COMPONENT_BYTES // 2:
+        stem, dot, suffix = name, "", ""
+    yield name
+    for number in range(2, _MAX_UNIQUE):
+        ending = os.fsencode(f"_{number}{dot}{suffix}")
+        kept = os.fsencode(stem)[: MAX_COMPONENT_BYTES - len(ending)]
+        yield kept.decode(errors="ignore") + os.fsdecode(ending)
+
+
+_REFUSALS = {
+    errno.ELOOP: "is a link, or leads through one; links are left alone",
+    errno.EISDIR: "is a folder",
+    errno.EINVAL: "is not a regular file",
+    errno.ENAMETOOLONG: "has a name that this disk cannot hold",
+}
+
+
+@contextmanager
+def _errors(path: str) -> Iterator[None]:
+    """Tell what the system said about ``path`` in our own terms."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise Conflict(f"{shown(path)} exists already") from error
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {shown(path)}") from error
+    except NotADirectoryError as error:
+        raise NotFound(f"There is no file {shown(path)}: a file or link is in its way") from error
+    except OSError as error:
+        if error.errno in _REFUSALS:
+            raise PathRefused(f"{shown(path)} {_REFUSALS[error.errno]}") from error
+        raise storage_error(shown(path), error) from error
