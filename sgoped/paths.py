@@ -178,10 +178,6 @@ def check_memory_dir(paths: Paths) -> None:
     folder = Path(os.path.realpath(paths.memory_dir))
     if folder == Path(folder.anchor):
         raise _refused(folder, "is the root of the file system; name a folder of your own")
-    if folder.exists() and not folder.is_dir():
-        raise _refused(folder, "is a file; name the folder it is in")
-    if not folder.exists() and not folder.parent.is_dir():
-        raise _refused(folder, "does not exist, nor does the folder it would be in; create it")
     for own in (
         paths.config_dir,
         paths.data_dir,
@@ -190,6 +186,10 @@ def check_memory_dir(paths: Paths) -> None:
         paths.runtime_dir,
     ):
         _check_apart(folder, Path(os.path.realpath(own)), paths)
+    if folder.exists() and not folder.is_dir():
+        raise _refused(folder, "is a file; name the folder it is in")
+    if not folder.exists() and not folder.parent.is_dir():
+        raise _refused(folder, "does not exist, nor does the folder it would be in; create it")
 
 
 def _check_apart(folder: Path, own: Path, paths: Paths) -> None:
