@@ -188,13 +188,17 @@ def _back_up(connection: sqlite3.Connection, backups_dir: Path) -> None:
         old.unlink()
 
 
+async def _back_up_if_due(database: Database, backups_dir: Path) -> None:
+    try:
+        await database.run(lambda connection: _back_up(connection, backups_dir))
+    except (OSError, sqlite3.Error) as error:
+        log.warning("state.db could not be backed up: %s", error)
+
+
 async def _back_up_daily(database: Database, backups_dir: Path) -> None:
     while True:
-        try:
-            await database.run(lambda connection: _back_up(connection, backups_dir))
-        except (OSError, sqlite3.Error) as error:
-            log.warning("state.db could not be backed up: %s", error)
         await asyncio.sleep(BACKUP_AGE_SECONDS / 24)
+        await _back_up_if_due(database, backups_dir)
 
 
 @asynccontextmanager
@@ -209,6 +213,7 @@ async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
         log.error("%s", recovery)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(path, [create_services]))
+        await _back_up_if_due(database, backups_dir)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         backup = tasks.create_task(_back_up_daily(database, backups_dir), name="state backup")
         stack.callback(backup.cancel)

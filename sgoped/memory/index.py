@@ -129,8 +129,11 @@ class SearchIndex:
         Raises:
             IndexBrokenError: The writer failed.
         """
+        # delete_documents_by_term takes a Python int for a signed term and, on an unsigned
+        # field, deletes nothing without a word.
+        query = tantivy.Query.term_query(self.schema, field, value)
         self.dirty = True
-        self._write(lambda writer: writer.delete_documents_by_term(field, value))
+        self._write(lambda writer: writer.delete_documents_by_query(query))
 
     def delete_from(self, field: str, lowest: int) -> None:
         """Delete the documents whose ``field`` is ``lowest`` or greater.
@@ -152,8 +155,12 @@ class SearchIndex:
         """
         if not self.dirty:
             return
-        self._write(lambda writer: writer.commit())
-        self._reload()
+
+        def work(writer: tantivy.IndexWriter) -> None:
+            writer.commit()
+            self._reload()
+
+        self._write(work)
         self.dirty = False
 
     def collect_garbage(self) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from sgoped.errors import StorageError
 from sgoped.events import Bus, FileIndexed, FileRemoved, IndexProgressed
 from sgoped.memory.changes import Coalescer
 from sgoped.memory.document import shown
@@ -93,7 +94,11 @@ class Indexer:
         self._waiting_for_scan.append(done)
         self._scan_wanted = True
         self._wake.set()
-        await done
+        try:
+            await done
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise StorageError(f"the memory folder cannot be read: {reason}") from error
 
     def status(self) -> IndexStatus:
         """How far the index is now."""
@@ -126,6 +131,10 @@ class Indexer:
             try:
                 await self._advance()
             except (OSError, IndexBrokenError) as error:
+                self._trouble(error)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception as error:
+                log.exception("indexing failed and starts over")
                 self._trouble(error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
