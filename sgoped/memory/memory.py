@@ -1,0 +1,409 @@
+"""``Memory``: everything the rest of the program may ask of the short-term memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgoped.config import Settings
+from sgoped.errors import NotFound, NotText, PathRefused
+from sgoped.events import Bus, WatcherChanged
+from sgoped.memory.document import Document, Kind, path_from_id, safe_relative_path, shown
+from sgoped.memory.files import Files, Saved, etag_of
+from sgoped.memory.finder import Finder, PathHit, Recents
+from sgoped.memory.indexer import Indexer, IndexStatus, open_indexer
+from sgoped.memory.labels import label, resolve
+from sgoped.memory.scanner import is_ignored
+from sgoped.memory.searcher import Passage, Searcher
+from sgoped.memory.snippets import SNIPPET_LINES
+from sgoped.memory.states import FileState, list_states
+from sgoped.memory.store import open_store
+from sgoped.memory.textual import decode_text, encode_text
+from sgoped.memory.uses import Uses, load_uses
+from sgoped.memory.versions import Version, Versions
+from sgoped.memory.watcher import WatcherStatus, open_watcher
+from sgoped.paths import Paths
+from sgoped.state import State
+
+# A write has succeeded once its bytes are on the disk; the index may lag behind under load.
+INDEX_WAIT_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is in the memory folder; ``total_items`` is the sum of the others."""
+
+    total_items: int
+    files: int
+    folders: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A whole text file.
+
+    Attributes:
+        path: Relative to the memory folder.
+        content: Its text, without a byte order mark.
+        size: Bytes on disk.
+        etag: Names this content; see ``files``.
+        encoding: As ``textual.decode_text`` names it.
+    """
+
+    path: str
+    content: str
+    size: int
+    etag: str
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """What a write did.
+
+    Attributes:
+        path: Relative to the memory folder.
+        size: Bytes on disk now.
+        etag: Names the present content; empty after a deletion.
+        created: Whether there was nothing before.
+        version: What the previous content can be restored by; ``None`` when there was none.
+    """
+
+    path: str
+    size: int
+    etag: str
+    created: bool
+    version: str | None
+
+
+class Memory:
+    """The short-term memory: its documents, and reading, writing and searching them.
+
+    Attributes:
+        root: The watched folder.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        files: Files,
+        versions: Versions,
+        indexer: Indexer,
+        uses: Uses,
+        executor: ThreadPoolExecutor,
+        max_index_bytes: int,
+    ) -> None:
+        self.root = root
+        self._files = files
+        self._versions = versions
+        self._indexer = indexer
+        self._uses = uses
+        self._executor = executor
+        self._table = indexer.worker.table
+        self._finder = Finder(indexer.worker, uses, executor)
+        self._recents = Recents(indexer.worker, uses)
+        self._searcher = Searcher(root, indexer.worker, executor, max_index_bytes)
+        self._watcher_status = WatcherStatus("degraded", "starting", time.time())
+
+    # -- what there is
+
+    def counts(self) -> Counts:
+        """How many files, folders and images there are."""
+        table = self._table
+        files, folders, images = map(table.count, (Kind.TEXT, Kind.FOLDER, Kind.IMAGE))
+        return Counts(files + folders + images, files, folders, images)
+
+    def watcher_status(self) -> WatcherStatus:
+        """How changes on disk are noticed at present."""
+        return self._watcher_status
+
+    def index_status(self) -> IndexStatus:
+        """How far the index is."""
+        return self._indexer.status()
+
+    def file_states(
+        self, state: str = "", path: str = "", limit: int = 100, after: str = ""
+    ) -> tuple[dict[str, int], list[FileState]]:
+        """Counts by state, and the files in ``state`` (all when empty), by path.
+
+        Args:
+            state: ``indexed``, ``pending``, ``skipped`` or ``failed``.
+            path: Only paths that contain this.
+            limit: How many files at most.
+            after: Only paths that sort after this one.
+        """
+        return list_states(self._table, state, path, limit, after)
+
+    def documents(self, limit: int = 1000) -> tuple[list[Document], int]:
+        """The ``limit`` documents used or changed last, newest first, and the number of all."""
+        return self._recents.newest(limit)
+
+    def label(self, document: Document) -> str:
+        """What identifies a document to a person; see ``labels``."""
+        return label(self._table, document.path)
+
+    async def find(self, query: str, limit: int = 10) -> list[PathHit]:
+        """The paths that were probably meant by what was typed so far, best first."""
+        return await self._finder.find(query, limit)
+
+    async def search(
+        self,
+        query: str,
+        limit: int = 10,
+        path: str = "",
+        ext: str = "",
+        *,
+        per_file: int = 1,
+        max_lines: int = SNIPPET_LINES,
+    ) -> list[Passage]:
+        """The passages that speak of the query's words, best first; see ``Searcher.search``."""
+        return await self._searcher.search(
+            query, limit, path=path, ext=ext, per_file=per_file, max_lines=max_lines
+        )
+
+    async def resolve(self, reference: str) -> Document:
+        """The document that an id, a path or a label names.
+
+        Of several files that a label could mean, the one used or changed last is taken.
+
+        Raises:
+            NotFound: Nothing is named so.
+        """
+        found = resolve(self._table, reference, self._prefer)
+        document = None if found is None else self._table.document(found[0])
+        if document is None:
+            raise NotFound(f"there is no {shown(reference)[:200]!r} in the memory folder")
+        return document
+
+    def _prefer(self, paths: Sequence[str]) -> str:
+        def recency(path: str) -> tuple[float, str]:
+            pid = self._table.find(path)
+            changed = 0.0 if pid is None else self._table.mtimes_ns[pid] / 1e9
+            return max(changed, self._uses.last_used_at(path)), path
+
+        return max(paths, key=recency)
+
+    async def record_use(self, path: str) -> None:
+        """Count that a person used a file: referred to it, opened it, saved it."""
+        await self._uses.record(path)
+
+    # -- reading
+
+    async def read_text(self, reference: str) -> TextFile:
+        """A whole text file, by path, id or label.
+
+        Raises:
+            NotFound: There is no such file.
+            NotText: It is binary, or a folder.
+            PathRefused: The path leaves the memory folder, is hidden or ignored.
+            TooLarge: It is larger than ``max_file_bytes``.
+            StorageError: The disk refused.
+        """
+        path = await self._readable_path(reference)
+
+        def work() -> TextFile:
+            data, _ = self._files.read(path)
+            decoded = decode_text(data)
+            if decoded is None:
+                raise NotText(f"{shown(path)} is not a text file")
+            return TextFile(path, decoded.text, len(data), etag_of(data), decoded.encoding)
+
+        return await asyncio.to_thread(work)
+
+    async def _readable_path(self, reference: str) -> str:
+        found = resolve(self._table, reference, self._prefer)
+        document = None if found is None else self._table.document(found[0])
+        if document is None:
+            return await self._checked_path(path_from_id(reference) or reference)
+        if document.kind is Kind.FOLDER:
+            raise NotText(f"{document.shown_path} is a folder")
+        return document.path
+
+    async def _checked_path(self, text: str) -> str:
+        path = safe_relative_path(text)
+        if await asyncio.to_thread(is_ignored, self.root, path):
+            raise PathRefused(f"{shown(path)} is left out by an ignore file")
+        return path
+
+    # -- writing
+
+    async def write_text(
+        self, path: str, content: str, *, if_match: str | None = None
+    ) -> SavedFile:
+        """Replace or create a file; an existing one keeps its encoding, and a version is kept.
+
+        Raises:
+            Conflict: ``if_match`` is not the present etag.
+            PathRefused: The path leaves the memory folder, is hidden, ignored, or a folder.
+            TooLarge: The content is larger than ``max_file_bytes``.
+            InvalidInput: The content cannot be stored as text.
+            StorageError: The disk refused; the old content is still there.
+        """
+        path = await self._writable_path(path)
+
+        def work() -> SavedFile:
+            data = encode_text(content, self._encoding_of(path))
+            return _saved(self._files.write(path, data, if_match=if_match))
+
+        saved = await asyncio.to_thread(work)
+        await self._index_now([saved.path])
+        return saved
+
+    async def _writable_path(self, reference: str) -> str:
+        """An existing file may be named by its id, so that odd names can be saved too."""
+        path = path_from_id(reference)
+        if path is not None and self._table.find(path) is not None:
+            return path
+        return await self._checked_path(reference)
+
+    def _encoding_of(self, path: str) -> str:
+        try:
+            decoded = decode_text(self._files.read(path)[0])
+        except NotFound:
+            return "utf-8"
+        if decoded is None:
+            raise NotText(f"{shown(path)} is not a text file; it was left alone")
+        return decoded.encoding
+
+    async def add_text(self, name: str, content: str) -> SavedFile:
+        """Create a file in the memory folder under ``name``, or ``name_2`` where that is taken.
+
+        Raises:
+            PathRefused: The name is no plain, visible file name.
+            TooLarge, InvalidInput, StorageError: As for ``write_text``.
+        """
+        name = await self._checked_path(name)
+
+        def work() -> SavedFile:
+            return _saved(self._files.create_unique(name, encode_text(content, "utf-8")))
+
+        saved = await asyncio.to_thread(work)
+        await self._index_now([saved.path])
+        return saved
+
+    async def delete(self, path: str, *, if_match: str | None = None) -> SavedFile:
+        """Delete a file; its content is kept as a version.
+
+        Raises:
+            NotFound, Conflict, PathRefused, StorageError: As for ``write_text``.
+        """
+        path = await self._writable_path(path)
+
+        version = await asyncio.to_thread(self._files.delete, path, if_match=if_match)
+        await self._index_now([path])
+        return SavedFile(path, 0, "", created=False, version=version)
+
+    async def rename(self, path: str, to: str) -> SavedFile:
+        """Rename or move a file within the memory folder; never onto another one.
+
+        Raises:
+            NotFound, Conflict, PathRefused, StorageError: As for ``write_text``.
+        """
+        path, to = await self._writable_path(path), await self._checked_path(to)
+
+        saved = await asyncio.to_thread(self._files.rename, path, to)
+        await self._index_now([path, to])
+        return _saved(saved)
+
+    async def versions(self, path: str) -> list[Version]:
+        """What is kept of a file's earlier contents, newest first; none for an unknown path."""
+        path = path_from_id(path) or safe_relative_path(path)
+        return await asyncio.to_thread(self._versions.list, path)
+
+    async def restore(self, path: str, version: str) -> SavedFile:
+        """Bring an earlier content back; the present one becomes a version.
+
+        Raises:
+            NotFound: There is no such version.
+            PathRefused, StorageError: As for ``write_text``.
+        """
+        path = await self._writable_path(path)
+
+        saved = await asyncio.to_thread(self._files.restore, path, version)
+        await self._index_now([saved.path])
+        return _saved(saved)
+
+    # -- keeping up
+
+    async def refresh(self) -> None:
+        """Compare the whole folder again; returns once the index equals the disk.
+
+        Raises:
+            StorageError: The folder cannot be read.
+        """
+        await self._indexer.refresh()
+
+    async def _index_now(self, paths: Sequence[str]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(INDEX_WAIT_SECONDS):
+                await self._indexer.index_now(paths)
+
+    def note_watcher(self, status: WatcherStatus) -> None:
+        """Remember what the watcher says of itself."""
+        self._watcher_status = status
+
+
+def _saved(saved: Saved) -> SavedFile:
+    return SavedFile(saved.path, saved.size, saved.etag, saved.created, saved.version)
+
+
+async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
+    """The watcher is a hint; now and then the whole folder is compared."""
+    while True:
+        await asyncio.sleep(seconds)
+        indexer.report(None)
+
+
+@asynccontextmanager
+async def open_memory(
+    paths: Paths, settings: Settings, state: State, bus: Bus
+) -> AsyncGenerator[Memory]:
+    """Open the memory folder: catalogue, indexes, watcher.
+
+    Suggestions come from the persisted index at once; comparing it with the disk goes on in the
+    background (``index_status().verified``).
+    """
+    root = paths.memory_dir
+    versions = Versions(paths.versions_dir, settings.max_versions_bytes)
+    files = Files(root, versions, settings.max_file_bytes)
+    executor = ThreadPoolExecutor(2, thread_name_prefix="memory")
+    async with AsyncExitStack() as stack:
+        stack.callback(executor.shutdown)
+        await asyncio.to_thread(files.sweep_temporary_files)
+        store = await stack.enter_async_context(open_store(paths.catalogue_db))
+        indexer = await stack.enter_async_context(
+            open_indexer(
+                root,
+                paths.index_dir,
+                store,
+                bus,
+                max_index_bytes=settings.max_index_bytes,
+                quiet_seconds=settings.quiet_seconds,
+                max_delay_seconds=settings.max_delay_seconds,
+            )
+        )
+        uses = await load_uses(state)
+        memory = Memory(root, files, versions, indexer, uses, executor, settings.max_index_bytes)
+
+        def on_status(status: WatcherStatus) -> None:
+            memory.note_watcher(status)
+            bus.publish(WatcherChanged(status.state, status.reason))
+
+        await stack.enter_async_context(
+            open_watcher(root, settings, on_status=on_status, on_paths=indexer.report)
+        )
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        regular = tasks.create_task(
+            _reconcile_regularly(indexer, settings.reconcile_seconds), name="reconcile"
+        )
+        stack.callback(regular.cancel)
+        yield memory

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sgoped.memory.document import Kind
+from sgoped.memory.scanner import Entry
+from sgoped.memory.store import IndexMark, open_store
+from sgoped.memory.table import FileStatus, PathTable
+
+MARK = IndexMark(3, 4, 5, 6, 70, 8)
+
+
+def filled() -> PathTable:
+    table = PathTable()
+    folder = Entry("d", "folder", 4096, 1, 2, 3)
+    table.add("", folder, Kind.FOLDER, FileStatus.INDEXED)
+    table.add("d", Entry("odd\udcff\n.txt", "file", 2**40, -5, 2**62, 2**63 + 1), Kind.TEXT)
+    pid = table.add("d", Entry("b.bin", "file", 0, 0, 0, 0), Kind.TEXT)
+    table.settle(pid, Kind.BINARY, FileStatus.SKIPPED, "binary")
+    return table
+
+
+def told(table: PathTable) -> list[object]:
+    return [
+        (
+            table.path(pid),
+            table.kind(pid),
+            table.statuses[pid],
+            table.sizes[pid],
+            table.mtimes_ns[pid],
+            table.ctimes_ns[pid],
+            table.inodes[pid],
+            table.reasons.get(pid),
+            pid,
+        )
+        for pid in table.pids()
+    ]
+
+
+async def test_what_is_saved_is_loaded_with_every_column(tmp_path: Path) -> None:
+    table = filled()
+    async with open_store(tmp_path / "c.db") as store:
+        await asyncio.to_thread(store.save, table, ["", "d"], MARK)
+    loaded = PathTable()
+    async with open_store(tmp_path / "c.db") as store:
+        assert await asyncio.to_thread(store.load, loaded) == MARK
+    assert told(loaded) == told(table)
+    assert loaded.next_pid == MARK.next_pid
+
+
+async def test_an_emptied_directory_leaves_no_row(tmp_path: Path) -> None:
+    table = filled()
+    async with open_store(tmp_path / "c.db") as store:
+        await asyncio.to_thread(store.save, table, ["", "d"], MARK)
+        table.remove(table.find("d") or 0)
+        await asyncio.to_thread(store.save, table, ["", "d"], MARK)
+        loaded = PathTable()
+        await asyncio.to_thread(store.load, loaded)
+    assert len(loaded) == 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage" * 500, b"SQLite format 3\0" + b"\xff" * 4000])
+async def test_a_catalogue_that_is_no_database_is_replaced_by_an_empty_one(
+    tmp_path: Path, damage: bytes
+) -> None:
+    (tmp_path / "c.db").write_bytes(damage)
+    async with open_store(tmp_path / "c.db") as store:
+        assert await asyncio.to_thread(store.load, PathTable()) == IndexMark()
+
+
+async def test_a_damaged_row_is_an_error_the_caller_can_catch(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        await asyncio.to_thread(store.save, filled(), ["", "d"], MARK)
+    with closing(sqlite3.connect(tmp_path / "c.db")) as connection, connection:
+        connection.execute("update directory set packed = substr(packed, 1, 30)")
+    async with open_store(tmp_path / "c.db") as store:
+        with pytest.raises((ValueError, IndexError)):
+            await asyncio.to_thread(store.load, PathTable())
