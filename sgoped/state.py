@@ -12,13 +12,14 @@ import logging
 import sqlite3
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database as Tables
 
+from sgoped.background import background
 from sgoped.database import Database, open_database
 
 KEPT_BACKUPS = 3
@@ -211,10 +212,7 @@ async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
     recovery = await asyncio.to_thread(_recover, path, backups_dir)
     if recovery:
         log.error("%s", recovery)
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(path, [create_services]))
+    async with open_database(path, [create_services]) as database:
         await _back_up_if_due(database, backups_dir)
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        backup = tasks.create_task(_back_up_daily(database, backups_dir), name="state backup")
-        stack.callback(backup.cancel)
-        yield State(database, recovery)
+        async with background(backup=_back_up_daily(database, backups_dir)):
+            yield State(database, recovery)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from sgoped.background import background
 from sgoped.errors import StorageError
 from sgoped.events import Bus, FileIndexed, FileRemoved, IndexProgressed
 from sgoped.memory.changes import Coalescer
@@ -137,6 +138,8 @@ class Indexer:
                 log.exception("indexing failed and starts over")
                 self._trouble(error)
                 await asyncio.sleep(RETRY_SECONDS)
+                with suppress(IndexBrokenError):
+                    await self.call(self.worker.recover)
             else:
                 self._problem = ""
 
@@ -249,12 +252,8 @@ async def open_indexer(
         )
         indexer = Indexer(worker, executor, bus, Coalescer(quiet_seconds, max_delay_seconds))
         try:
-            async with asyncio.TaskGroup() as tasks:
-                running = tasks.create_task(indexer.run(), name="indexer")
-                try:
-                    yield indexer
-                finally:
-                    running.cancel()
+            async with background(indexer=indexer.run()):
+                yield indexer
         finally:
             await loop.run_in_executor(executor, worker.close)
     finally:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from frizbee import Haystacks, Matcher
 
+from sgoped.memory.document import shown
 from sgoped.memory.words import fold, fold_mapped, joined
 
 NAME_EXACT = 1.2
@@ -153,7 +154,7 @@ class PathHaystack:
         with self._lock:
             for pid in removed:
                 self._paths.pop(pid, None)
-            fresh = [(pid, fold(path)) for pid, path in added]
+            fresh = [(pid, fold(shown(path))) for pid, path in added]
             self._paths.update(fresh)
             if len(self._pids) + len(fresh) > len(self._paths) * (1 + DEAD_SHARE) + 1000:
                 self._pids = list(self._paths)

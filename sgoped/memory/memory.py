@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sgoped.background import background
 from sgoped.config import Settings
 from sgoped.errors import NotFound, NotText, PathRefused
 from sgoped.events import Bus, WatcherChanged
@@ -94,6 +95,7 @@ class Memory:
 
     def __init__(
         self,
+        *,
         root: Path,
         files: Files,
         versions: Versions,
@@ -392,7 +394,15 @@ async def open_memory(
             )
         )
         uses = await load_uses(state)
-        memory = Memory(root, files, versions, indexer, uses, executor, settings.max_index_bytes)
+        memory = Memory(
+            root=root,
+            files=files,
+            versions=versions,
+            indexer=indexer,
+            uses=uses,
+            executor=executor,
+            max_index_bytes=settings.max_index_bytes,
+        )
 
         def on_status(status: WatcherStatus) -> None:
             memory.note_watcher(status)
@@ -401,9 +411,7 @@ async def open_memory(
         await stack.enter_async_context(
             open_watcher(root, settings, on_status=on_status, on_paths=indexer.report)
         )
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        regular = tasks.create_task(
-            _reconcile_regularly(indexer, settings.reconcile_seconds), name="reconcile"
+        await stack.enter_async_context(
+            background(reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds))
         )
-        stack.callback(regular.cancel)
         yield memory

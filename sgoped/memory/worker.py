@@ -335,6 +335,20 @@ class IndexWorker:
         else:
             self._reread_all()
 
+    def recover(self) -> None:
+        """After an unforeseen failure: queue again whatever it may have swallowed.
+
+        Raises:
+            IndexBrokenError: It failed too often.
+        """
+        self._scan = None
+        self._queued.clear()
+        self._unread.clear()
+        self._unsaved.update(self.table.directories())
+        self.rebuild(self.names)
+        pending = FileStatus.PENDING
+        self._queue(pid for pid in self.table.pids() if self.table.statuses[pid] == pending)
+
     def close(self) -> None:
         """Commit what is done and let go of the index."""
         self._scan = None
