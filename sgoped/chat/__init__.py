@@ -1,0 +1,39 @@
+"""Answers being made: runs, their events, what goes along with a message, and actions in a chat."""
+
+from sgoped.chat.chat import Chat, ChatRequest, execute_action, open_chat
+from sgoped.chat.context import Attachment
+from sgoped.chat.events import (
+    ActionCompleted,
+    ActionStarted,
+    Cancelled,
+    Completed,
+    Content,
+    ContextTold,
+    End,
+    Failed,
+    RunEvent,
+    Started,
+)
+from sgoped.chat.naming import name_file
+from sgoped.chat.run import Run, RunInfo
+
+__all__ = [
+    "ActionCompleted",
+    "ActionStarted",
+    "Attachment",
+    "Cancelled",
+    "Chat",
+    "ChatRequest",
+    "Completed",
+    "Content",
+    "ContextTold",
+    "End",
+    "Failed",
+    "Run",
+    "RunEvent",
+    "RunInfo",
+    "Started",
+    "execute_action",
+    "name_file",
+    "open_chat",
+]

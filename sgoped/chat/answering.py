@@ -1,0 +1,117 @@
+"""Answers a message: context, prompt, model; from memory alone where there is no model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sgoped.chat.context import Attachment, Gathered, gather_context, run_in_thread
+from sgoped.chat.events import Completed, ContextTold, End, Failed
+from sgoped.chat.recall import recall
+from sgoped.chat.relay import Relay
+from sgoped.chat.run import Run
+from sgoped.config import Settings
+from sgoped.errors import NotFound, ServiceError
+from sgoped.llm import ModelChoice, Registry
+from sgoped.memory import Memory
+from sgoped.prompts import Prompt, assemble
+
+_CANNOT_CONNECT = frozenset({"service_unreachable"})
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What answers and actions are made with."""
+
+    memory: Memory
+    registry: Registry
+    settings: Settings
+
+
+def choose_model(registry: Registry, name: str) -> ModelChoice | None:
+    """The model of that name, the default without one, ``None`` when none is usable.
+
+    Raises:
+        NotFound: The model is named and there is no such one.
+    """
+    try:
+        return registry.find_model(name)
+    except NotFound as error:
+        if error.code != "model_not_found":
+            raise
+        raise NotFound(f"Model '{name}' not available", code=error.code) from None
+
+
+async def answer(
+    run: Run, desk: Desk, message: str, attachments: tuple[Attachment, ...], model: str
+) -> End:
+    """Answer one message into ``run``; returns the end.
+
+    Where no service can be reached, and no other model is usable, memory answers alone. A model
+    of another service is never asked instead: the person did not choose it to see their files.
+
+    Raises:
+        NotFound: The model is named and there is no such one.
+        ServiceError: The model failed.
+        InvalidInput: The attachments are too many.
+    """
+    choice = choose_model(desk.registry, model)
+    gathered = await gather_context(desk.memory, message, attachments)
+    if choice is None:
+        return await _from_memory(run, desk, message, gathered)
+    relay = Relay(run)
+    try:
+        await _ask(run, relay, choice, message, gathered)
+    except ServiceError as error:
+        alone = error.code in _CANNOT_CONNECT and not _others(desk.registry, choice)
+        if relay.began or not alone:
+            raise
+        return await _from_memory(run, desk, message, gathered, error.message)
+    return _end(relay)
+
+
+async def _ask(
+    run: Run, relay: Relay, choice: ModelChoice, message: str, gathered: Gathered
+) -> None:
+    unavailable = (*gathered.missing, *gathered.unknown)
+    window = await choice.context_tokens()
+    prompt = await _assembled(message, gathered, unavailable, window)
+    if prompt.items or unavailable or prompt.notes:
+        notes = (*gathered.notes, *prompt.notes)
+        run.add(ContextTold(prompt.items, unavailable, notes, prompt.tokens, window, time.time()))
+    await relay.play(choice.stream(prompt.messages, context_tokens=window))
+
+
+async def _assembled(
+    message: str, gathered: Gathered, unavailable: tuple[str, ...], window: int
+) -> Prompt:
+    return await run_in_thread(
+        lambda should_stop: assemble(
+            message,
+            gathered.sources,
+            window_tokens=window,
+            missing=unavailable,
+            should_stop=should_stop,
+        )
+    )
+
+
+async def _from_memory(
+    run: Run, desk: Desk, message: str, gathered: Gathered, reason: str = ""
+) -> End:
+    async for text in recall(desk.memory, message, gathered, reason):
+        run.say(text)
+        await run.room()
+    return Completed(time.time(), "no_model")
+
+
+def _others(registry: Registry, choice: ModelChoice) -> bool:
+    return any(
+        model.available and model.service_id != choice.service_id for model in registry.models()
+    )
+
+
+def _end(relay: Relay) -> End:
+    if not relay.said:
+        return Failed("The model finished without writing an answer", time.time())
+    return Completed(time.time(), relay.finished.reason if relay.finished else "stop")

@@ -1,0 +1,187 @@
+"""``Chat``: starts runs, one for each message, knows those that live, and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from sgoped.actions import ActionRegistry
+from sgoped.chat.acting import Order, act, execute
+from sgoped.chat.answering import Desk, answer, choose_model
+from sgoped.chat.context import Attachment
+from sgoped.chat.events import ActionStarted, Cancelled, Completed, End, Failed, Started
+from sgoped.chat.run import STOPPED, Run, RunInfo, outcome
+from sgoped.config import Settings
+from sgoped.errors import InvalidInput, NotFound
+from sgoped.events import Bus, RunEnded, RunStarted
+from sgoped.llm import Registry
+from sgoped.memory import Memory
+
+SHUTTING_DOWN = "sgoped is shutting down."
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A message to answer.
+
+    Attributes:
+        message: What the person typed.
+        attachments: Uploads and memory files sent along.
+        model: A model's id or unambiguous name; empty means the default.
+        stream_id: What the client will stop it by; empty when it never will.
+        selected_action: An action's label, when the message is for it.
+        knowledge_filename: The name that the person gave for what the action makes.
+    """
+
+    message: str
+    attachments: tuple[Attachment, ...] = ()
+    model: str = ""
+    stream_id: str = ""
+    selected_action: str | None = None
+    knowledge_filename: str | None = None
+
+
+class Chat:
+    """Runs that are alive, each in a task of the one group that ``open_chat`` holds."""
+
+    def __init__(
+        self, desk: Desk, actions: ActionRegistry, bus: Bus, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._desk = desk
+        self._actions = actions
+        self._bus = bus
+        self._tasks = tasks
+        self._live: dict[str, Run] = {}
+        self._closing = False
+
+    def start(self, request: ChatRequest) -> Run:
+        """Begin to answer; returns at once, with the first event in place.
+
+        Nothing is raised: what cannot be answered is a run that failed. A second run under the
+        ``stream_id`` of a live one fails and leaves that one alone.
+        """
+        order, problem = self._order(request)
+        run_id = uuid4().hex
+        info = RunInfo(
+            id=run_id,
+            stream_id=request.stream_id or run_id,
+            model=self._model_id(request.model),
+            action=order.action.name if order else "",
+            started_at=time.time(),
+        )
+        run = Run(info)
+        run.add(
+            ActionStarted(info.action, info.started_at)
+            if order
+            else Started(info.model, info.started_at)
+        )
+        if self._closing:
+            run.finish(Cancelled(SHUTTING_DOWN, time.time()))
+        elif info.stream_id in self._live:
+            run.finish(Failed("A stream with this stream_id is live already", time.time()))
+        elif problem:
+            run.finish(Failed(problem, time.time()))
+        else:
+            self._begin(run, self._work(run, request, order))
+        return run
+
+    def stop(self, stream_id: str, message: str = STOPPED) -> bool:
+        """End the run of that stream; its upstream is closed at once. False when none lives."""
+        run = self._live.get(stream_id)
+        if run is None:
+            return False
+        run.cancel(message)
+        return True
+
+    def live(self) -> list[RunInfo]:
+        """The runs that have not ended, oldest first."""
+        return [run.info for run in self._live.values()]
+
+    def close(self) -> None:
+        """Cancel every run and start none any more."""
+        self._closing = True
+        for run in list(self._live.values()):
+            run.cancel(SHUTTING_DOWN)
+
+    async def execute(
+        self, action_id: str, text: str, attachments: tuple[Attachment, ...] = ()
+    ) -> dict[str, Any]:
+        """Do an action outside a run; returns its data, with ``action`` and a ``message``.
+
+        Raises:
+            NotFound: There is no such action (``action_not_found``).
+            SgopedError: It could not be done.
+        """
+        order = self._selected(action_id, text, attachments)
+        return await execute(self._desk, order, self._tasks)
+
+    def _begin(self, run: Run, work: Callable[[], Awaitable[End]]) -> None:
+        self._live[run.stream_id] = run
+        self._bus.publish(RunStarted(run.id))
+        run.begin(self._tasks, work, self._ended)
+
+    def _ended(self, run: Run) -> None:
+        self._live.pop(run.stream_id, None)
+        self._bus.publish(RunEnded(run.id, outcome(run.end or Completed(time.time()))))
+
+    def _work(
+        self, run: Run, request: ChatRequest, order: Order | None
+    ) -> Callable[[], Awaitable[End]]:
+        if order is not None:
+            return lambda: act(run, self._desk, order, self._tasks)
+        return lambda: answer(run, self._desk, request.message, request.attachments, request.model)
+
+    def _order(self, request: ChatRequest) -> tuple[Order | None, str]:
+        """The action that is asked for, by selection or by a leading command; and what is wrong."""
+        name = request.selected_action
+        called = self._actions.parse(request.message)
+        if not name and called is None:
+            return None, ""
+        try:
+            name = name or (called[0].name if called else "")
+            order = self._selected(name, request.message, request.attachments)
+        except NotFound as error:
+            return None, error.message
+        return replace(order, filename=request.knowledge_filename, model=request.model), ""
+
+    def _selected(self, name: str, text: str, attachments: tuple[Attachment, ...]) -> Order:
+        action = self._actions.get(name)
+        if action is None:
+            known = ", ".join(f"/{action.name}" for action in self._actions.all()) or "none"
+            message = f"There is no action {name[:64]!r}; there is {known}"
+            raise NotFound(message, code="action_not_found")
+        called = self._actions.parse(text)
+        rest = called[1] if called is not None and called[0] is action else text
+        return Order(action, rest, attachments)
+
+    def _model_id(self, name: str) -> str:
+        try:
+            choice = choose_model(self._desk.registry, name)
+        except (NotFound, InvalidInput):
+            return name
+        return choice.id if choice is not None else ""
+
+
+@asynccontextmanager
+async def open_chat(
+    memory: Memory, registry: Registry, actions: ActionRegistry, settings: Settings, bus: Bus
+) -> AsyncGenerator[Chat]:
+    """Open the chat; on leaving, every run is cancelled and waited for."""
+    async with asyncio.TaskGroup() as tasks:
+        chat = Chat(Desk(memory, registry, settings), actions, bus, tasks)
+        try:
+            yield chat
+        finally:
+            chat.close()
+
+
+async def execute_action(
+    action_id: str, user_input: str, attachments: tuple[Attachment, ...], *, chat: Chat
+) -> dict[str, Any]:
+    """See ``Chat.execute``."""
+    return await chat.execute(action_id, user_input, attachments)

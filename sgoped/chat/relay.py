@@ -1,0 +1,80 @@
+"""``Relay``: a model's stream into a run's content, with thinking marked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from sgoped.chat.events import Content
+from sgoped.chat.run import Run
+from sgoped.errors import ServiceError
+from sgoped.llm import Finished, ReasoningDelta, StreamEvent, TextDelta
+
+THINK = "<think>"
+END_THINK = "</think>"
+
+
+class Relay:
+    """Passes one stream on; what it reached can be asked even when the stream failed.
+
+    Attributes:
+        said: Whether the model wrote anything but thoughts.
+        began: Whether the model wrote anything at all.
+        finished: Its last word, ``None`` until then.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.said = False
+        self.began = False
+        self.finished: Finished | None = None
+        self._run = run
+        self._thinking = False
+
+    async def play(self, stream: AsyncGenerator[Sequence[StreamEvent], None]) -> None:
+        """Pass on everything until the stream ends; then, or when it fails, it is closed.
+
+        Pieces that one read of the upstream brought together become one content event; nothing
+        waits for more. Between reads the run's followers are waited for where they are behind.
+
+        Raises:
+            ServiceError: The service failed, or ended without finishing.
+        """
+        try:
+            async with aclosing(stream) as batches:
+                async for batch in batches:
+                    self._pass_on(batch)
+                    await self._run.room()
+        finally:
+            self._set_thinking(thinking=False)
+        if self.finished is None:
+            raise ServiceError(
+                "The service ended its answer without finishing it: what is shown may be incomplete",
+                code="service_ended_early",
+            )
+
+    def _pass_on(self, batch: Sequence[StreamEvent]) -> None:
+        pieces: list[str] = []
+        for event in batch:
+            if isinstance(event, TextDelta | ReasoningDelta):
+                thinking = isinstance(event, ReasoningDelta)
+                if thinking is not self._thinking:
+                    self._say(pieces)
+                    self._set_thinking(thinking=thinking)
+                pieces.append(event.text)
+            elif isinstance(event, Finished):
+                self.finished = event
+        self._say(pieces)
+
+    def _say(self, pieces: list[str]) -> None:
+        text = "".join(pieces)
+        pieces.clear()
+        if text:
+            self.began = True
+            self.said = self.said or not self._thinking
+            self._run.add(Content(text, time.time()))
+
+    def _set_thinking(self, *, thinking: bool) -> None:
+        if thinking is not self._thinking:
+            self._thinking = thinking
+            self._run.say(THINK if thinking else END_THINK)

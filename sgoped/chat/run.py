@@ -1,0 +1,179 @@
+"""``Run``: one answer being made, its events, its followers, and its one end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from sgoped.chat.events import Cancelled, Completed, Content, End, Failed, RunEvent
+from sgoped.chat.log import RunLog
+from sgoped.errors import SgopedError
+
+UNEXPECTED = "Something went wrong inside sgoped; its log says where. Nothing was lost."
+STOPPED = "Stopped."
+LEFT = "Nobody follows this answer any more."
+UNFOLLOWED_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as lists show it; ``started_at`` in unix seconds."""
+
+    id: str
+    stream_id: str
+    model: str
+    action: str
+    started_at: float
+
+
+class Run:
+    """One answer being made in a task of its own.
+
+    Every run ends with exactly one terminal event: ``finish`` alone appends it, once, and the
+    task's end calls ``finish`` whatever happened, even a cancellation before its first step.
+
+    Attributes:
+        info: What it is.
+    """
+
+    def __init__(self, info: RunInfo, log: RunLog | None = None) -> None:
+        self.info = info
+        self._log = log or RunLog()
+        self._end: End | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._unfollowed: asyncio.TimerHandle | None = None
+        self._reason = ""
+        self._kept = ""
+
+    @property
+    def id(self) -> str:
+        """Unique, made by us."""
+        return self.info.id
+
+    @property
+    def stream_id(self) -> str:
+        """Chosen by the client; the run's own id when it chose none."""
+        return self.info.stream_id
+
+    @property
+    def end(self) -> End | None:
+        """The terminal event, once there is one."""
+        return self._end
+
+    # -- for who makes the answer
+
+    def begin(
+        self,
+        tasks: asyncio.TaskGroup,
+        work: Callable[[], Awaitable[End]],
+        on_end: Callable[[Run], None],
+    ) -> None:
+        """Do ``work`` in a task of ``tasks``; its result is the end, ``on_end`` comes after it."""
+
+        def ended(_: asyncio.Task[None]) -> None:
+            self.finish(Cancelled(self._reason or STOPPED, time.time()))
+            on_end(self)
+
+        self._task = tasks.create_task(self._do(work), name=f"run {self.id}")
+        self._task.add_done_callback(ended)
+        loop = asyncio.get_running_loop()
+        self._unfollowed = loop.call_later(UNFOLLOWED_SECONDS, self._cancel_unfollowed)
+
+    def add(self, event: RunEvent) -> None:
+        """Append an event at once; not the end, and nothing behind the end."""
+        if self._end is None:
+            self._log.append(event)
+
+    def say(self, text: str) -> None:
+        """Append content, unless it is empty."""
+        if text:
+            self.add(Content(text, time.time()))
+
+    async def room(self) -> None:
+        """Wait until followers have taken enough of what was said."""
+        await self._log.room()
+
+    def finish(self, end: End) -> None:
+        """Append the end, unless there is one."""
+        if self._end is None:
+            self._log.append(end)
+            self._end = end
+            if self._unfollowed is not None:
+                self._unfollowed.cancel()
+
+    def keep_in_mind(self, text: str) -> None:
+        """Add to what is said should the run be cancelled, such as what is saved already."""
+        self._kept = text
+
+    # -- for who follows it
+
+    async def follow(self, after: int = 0) -> AsyncGenerator[Sequence[RunEvent], None]:
+        """Yield batches of events until the end, which is the last of them.
+
+        The run waits while a follower is too far behind. When the last one leaves before the
+        end, the run is cancelled, since nobody wants its answer.
+
+        Args:
+            after: Number of the event (from 1) behind which to begin; events that are no
+                longer kept are left out.
+        """
+        ticket = self._log.join(after)
+        try:
+            while not self._is_over(ticket):
+                batch = await self._log.read(ticket)
+                yield batch
+                self._log.take(ticket, len(batch))
+        finally:
+            self._log.leave(ticket)
+            if not self._log.readers:
+                self.cancel(LEFT)
+
+    def cancel(self, message: str = STOPPED) -> None:
+        """End the run; it closes its upstream and then says so. Without effect on one that ended.
+
+        Only the first cancellation counts: a second one would interrupt the closing.
+        """
+        if self._end is None and self._task is not None and not self._reason:
+            self._reason = message
+            self._task.cancel()
+
+    # -- inside
+
+    def _is_over(self, ticket: int) -> bool:
+        return self._end is not None and self._log.has_taken_all(ticket)
+
+    def _cancel_unfollowed(self) -> None:
+        if not self._log.readers:
+            self.cancel(LEFT)
+
+    async def _do(self, work: Callable[[], Awaitable[End]]) -> None:
+        try:
+            end = await work()
+        except asyncio.CancelledError:
+            message = " ".join(filter(None, (self._reason or STOPPED, self._kept)))
+            end = Cancelled(message, time.time())
+        except SgopedError as error:
+            end = Failed(error.message or UNEXPECTED, time.time())
+        except Exception as error:  # noqa: BLE001 - the edge of a task; logged, and told
+            log_unexpected("a run", error)
+            end = Failed(UNEXPECTED, time.time())
+        self.finish(end)
+
+
+def log_unexpected(doing: str, error: BaseException) -> None:
+    """Log where ``error`` came from, but not its message, which may quote a person's text."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("unexpected %s in %s\n%s", type(error).__name__, doing, frames)
+
+
+def outcome(end: End) -> str:
+    """The word for an end: ``completed``, ``cancelled`` or ``failed``."""
+    if isinstance(end, Completed):
+        return "completed"
+    return "cancelled" if isinstance(end, Cancelled) else "failed"
