@@ -258,8 +258,8 @@ class Registry:
         """What a test showed a moment ago, or the service before it at the same place."""
         old = self._services.get(configured.id)
         if old is not None and old.config is not None and configured.config is not None:
-            if old.config.address == configured.config.address:
-                configured.discovered = old.discovered
+            is_same_place = old.config.address == configured.config.address
+            configured.discovered = old.discovered if is_same_place else ()
         models = self._trials.recent(configured.kind, configured.config)
         if models is not None and configured.enabled:
             configured.status, configured.discovered, configured.probed = ONLINE, models, True
