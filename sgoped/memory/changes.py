@@ -102,7 +102,7 @@ class Coalescer:
         paths = _without_descendants(self._paths)
         while len(paths) > max(1, goal) and "" not in paths:
             parents = Counter(map(_parent, paths)).most_common()
-            crowded = {parent for parent, count in parents if count > 1}
+            crowded = {parent for parent, count in parents if count > 1 and parent}
             if not crowded:
                 deepest = max(path.count("/") for path in paths)
                 crowded = {_parent(path) for path in paths if path.count("/") == deepest}

@@ -179,7 +179,9 @@ def _compile(line: str) -> _Rule | None:
     negated = text.startswith("!")
     body = text[1:] if negated else text
     folders_only = body.endswith("/")
-    body = body.removesuffix("/")
+    # Three stars and more that fill a component mean the same as two.
+    body = re.sub(r"(?<![^/])\*{3,}(?![^/])", "**", body.removesuffix("/"))
+    body = re.sub(r"^(/?\*\*/)+", "**/", body)
     if body.startswith("**/") and "/" not in body[3:]:
         body = body[3:]
     if not body.strip("/"):

@@ -314,9 +314,10 @@ class _Walk:
         self._stack.append(_Frame(path, fd, frame.rules))
         if len(self._stack) > _MAX_OPEN:
             above = self._stack[-1 - _MAX_OPEN]
-            above.identity = _identity(above.fd)
-            os.close(above.fd)
-            above.fd = -1
+            if above.fd >= 0:
+                above.identity = _identity(above.fd)
+                os.close(above.fd)
+                above.fd = -1
 
     def _ascend(self) -> None:
         left = self._stack.pop()
