@@ -1,0 +1,105 @@
+"""The composition root: which parts there are, in which order they open and close.
+
+``create_app`` only constructs. Each part is an async context manager that knows no HTTP; the
+order of ``PARTS`` is the order of dependency, and they close in reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from aiohttp import web  # noqa: TID251 - composes the application
+
+from sgoped.actions import open_actions
+from sgoped.chat import open_chat
+from sgoped.config import Settings
+from sgoped.events import Bus
+from sgoped.llm import open_registry
+from sgoped.memory import open_memory
+from sgoped.paths import Paths
+from sgoped.state import open_state
+from sgoped.suggestions import Suggestions
+from sgoped.web import keys
+from sgoped.web.live import LiveConnections
+from sgoped.web.middlewares import add_headers, errors, make_gate, make_limits
+from sgoped.web.openapi import DOCUMENT, Document
+from sgoped.web.routes import ROUTES, add_routes, body_caps
+from sgoped.web.saves import open_saves
+
+
+def create_app(settings: Settings, paths: Paths) -> web.Application:
+    """Build the application; nothing is opened until it is started."""
+    app = web.Application(
+        middlewares=[make_gate(settings), errors, make_limits(body_caps(settings))]
+    )
+    app[keys.SETTINGS] = settings
+    app[keys.PATHS] = paths
+    app[keys.BOUND] = keys.Bound()
+    app[keys.LIVE] = LiveConnections()
+    app[DOCUMENT] = Document(ROUTES)
+    add_routes(app)
+    app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.extend([state, memory, registry, actions, chat, saves])
+    app.on_shutdown.append(end_live_connections)
+    return app
+
+
+async def state(app: web.Application) -> AsyncIterator[None]:
+    """What happened and what must survive."""
+    paths = app[keys.PATHS]
+    app[keys.BUS] = Bus()
+    app[keys.TANTIVY_VERSION] = await asyncio.to_thread(version, "tantivy")
+    async with open_state(paths.state_db, paths.backups_dir) as opened:
+        app[keys.STATE] = opened
+        yield
+
+
+async def memory(app: web.Application) -> AsyncIterator[None]:
+    """The watched folder, its catalogue and its index."""
+    async with open_memory(
+        app[keys.PATHS], app[keys.SETTINGS], app[keys.STATE], app[keys.BUS]
+    ) as opened:
+        app[keys.MEMORY] = opened
+        yield
+
+
+async def registry(app: web.Application) -> AsyncIterator[None]:
+    """The LLM services."""
+    async with open_registry(app[keys.SETTINGS], app[keys.STATE], app[keys.BUS]) as opened:
+        app[keys.REGISTRY] = opened
+        yield
+
+
+async def actions(app: web.Application) -> AsyncIterator[None]:
+    """What ``/commands`` do, and what is suggested of them and of files."""
+    loaded = await asyncio.to_thread(open_actions)
+    app[keys.ACTIONS] = loaded
+    app[keys.SUGGESTIONS] = Suggestions(app[keys.MEMORY], loaded)
+    yield
+
+
+async def chat(app: web.Application) -> AsyncIterator[None]:
+    """The answers being made."""
+    async with open_chat(
+        app[keys.MEMORY],
+        app[keys.REGISTRY],
+        app[keys.ACTIONS],
+        app[keys.SETTINGS],
+        app[keys.BUS],
+    ) as opened:
+        app[keys.CHAT] = opened
+        yield
+
+
+async def saves(app: web.Application) -> AsyncIterator[None]:
+    """What must be finished; closes first, while all it writes to is still open."""
+    async with open_saves() as opened:
+        app[keys.SAVES] = opened
+        yield
+
+
+async def end_live_connections(app: web.Application) -> None:
+    """End streams and sockets, which would otherwise hold the shutdown."""
+    await app[keys.LIVE].end_all()

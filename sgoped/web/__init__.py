@@ -1,0 +1,7 @@
+"""The HTTP, SSE and WebSocket faces of the use cases; the only place that knows status codes."""
+
+from __future__ import annotations
+
+from sgoped.web.keys import BOUND, Bound
+
+__all__ = ["BOUND", "Bound"]

@@ -1,0 +1,173 @@
+"""The HTTP face of chat: a run as a stream of events, stopping one, listing those that live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from sgoped.chat import (
+    ActionCompleted,
+    ActionStarted,
+    Attachment,
+    Cancelled,
+    ChatRequest,
+    Completed,
+    Content,
+    ContextTold,
+    Failed,
+    Run,
+    RunEvent,
+    Started,
+    name_file,
+)
+from sgoped.web.endpoint import EVENT_STREAM, endpoint, read_body
+from sgoped.web.keys import CHAT, LIVE, REGISTRY, SETTINGS
+from sgoped.web.middlewares import log_unexpected
+from sgoped.web.replies import ChatStatusReply, FilenameReply, StopReply, StreamEventReply
+from sgoped.web.schemas import AttachmentBody, ChatBody, Previews, StopChat
+from sgoped.web.sse import ClientLost, EventStream, Framed
+from sgoped.web.wire import reply
+
+STOPPED = "the daemon stops"
+CLIENT_LEFT = "the client left"
+
+
+@endpoint(
+    "chat",
+    body=ChatBody,
+    returns=StreamEventReply,
+    media_type=EVENT_STREAM,
+    fails=(503,),
+    size="chat",
+)
+async def stream_chat(request: web.Request) -> web.StreamResponse:
+    """Answer a message as a stream of events.
+
+    The headers come at once, before any model is asked; then `start` and `content`, or
+    `action_start`, `action_complete` and `content`; last exactly one of `complete`, `cancelled`
+    and `error`. Closing the connection ends the answer.
+    """
+    body = await read_body(request, ChatBody)
+    app = request.app
+    app[LIVE].admit()
+    stream = EventStream(request, write_timeout_seconds=app[SETTINGS].write_timeout_seconds)
+    try:
+        await stream.open()
+        run = app[CHAT].start(chat_request(body))
+        await _follow(request, stream, run)
+        await stream.close()
+    except ClientLost:
+        pass
+    return stream.response
+
+
+async def _follow(request: web.Request, stream: EventStream, run: Run) -> None:
+    """Send the run's events until its last; whatever happens, the run does not outlive this."""
+
+    async def end() -> None:
+        run.cancel(STOPPED)
+
+    with request.app[LIVE].track(end):
+        try:
+            async with stream.kept_alive(), aclosing(run.follow()) as batches:
+                async for batch in batches:
+                    await stream.send([Framed(event_json(event)) for event in batch])
+        except ClientLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a stream ends with an event, never a reset
+            log_unexpected("a chat stream", error)
+            message = "something unexpected went wrong; the log says where"
+            await stream.send([Framed({"type": "error", "message": message})])
+        finally:
+            run.cancel(CLIENT_LEFT)  # has no effect on a run that has ended
+
+
+def chat_request(body: ChatBody) -> ChatRequest:
+    """The wire's body as the use case takes it."""
+    return ChatRequest(
+        message=body.message,
+        attachments=attachments(body.attachments),
+        model=body.model or "",
+        stream_id=body.stream_id or "",
+        selected_action=body.selected_action or None,
+        knowledge_filename=body.knowledge_filename or None,
+    )
+
+
+def attachments(bodies: Sequence[AttachmentBody]) -> tuple[Attachment, ...]:
+    """Uploads and references as the use cases take them."""
+    return tuple(
+        Attachment(name=body.name, content=body.content, size=body.size) for body in bodies
+    )
+
+
+def event_json(event: RunEvent) -> dict[str, Any]:
+    """One event of a run, as the front end reads it."""
+    match event:
+        case Content(text=text, at=at):
+            return {"type": "content", "content": text, "timestamp": at}
+        case Started(model=model, at=at):
+            return {"type": "start", "model": model, "timestamp": at}
+        case ActionStarted(action=action, at=at):
+            return {"type": "action_start", "action": action, "timestamp": at}
+        case ActionCompleted(action=action, result=result, at=at):
+            return {"type": "action_complete", "action": action, "result": result, "timestamp": at}
+        case ContextTold():
+            return {"type": "context", **asdict(event)}
+        case _:
+            return _end_json(event)
+
+
+def _end_json(event: Completed | Cancelled | Failed) -> dict[str, Any]:
+    match event:
+        case Completed(at=at):
+            return {"type": "complete", "timestamp": at}
+        case Cancelled(message=message, at=at):
+            return {"type": "cancelled", "message": message, "timestamp": at}
+        case Failed(message=message, at=at):
+            return {"type": "error", "message": message, "timestamp": at}
+
+
+@endpoint("chat", body=StopChat, returns=StopReply)
+async def stop_chat(request: web.Request) -> web.StreamResponse:
+    """End a stream, also before its model has said anything; always 200."""
+    body = await read_body(request, StopChat)
+    stopped = request.app[CHAT].stop(body.stream_id)
+    answer: StopReply = {
+        "success": True,
+        "stopped": stopped,
+        "message": "the stream is ended" if stopped else "no such stream is live",
+    }
+    return reply(answer)
+
+
+@endpoint("chat", returns=ChatStatusReply)
+async def chat_status(request: web.Request) -> web.StreamResponse:
+    """List the answers that are being made."""
+    live = request.app[CHAT].live()
+    answer: ChatStatusReply = {
+        "active_streams": len(live),
+        "streams": [
+            {
+                "run_id": run.id,
+                "stream_id": run.stream_id,
+                "model": run.model,
+                "started_at": run.started_at,
+            }
+            for run in live
+        ],
+    }
+    return reply(answer)
+
+
+@endpoint("chat", body=Previews, returns=FilenameReply, size="chat")
+async def generate_filename(request: web.Request) -> web.StreamResponse:
+    """Name a file after what it will hold: by a model, or from the content itself."""
+    body = await read_body(request, Previews)
+    filename = await name_file(body.previews, request.app[REGISTRY])
+    answer: FilenameReply = {"ok": True, "filename": filename}
+    return reply(answer)

@@ -1,0 +1,154 @@
+"""The HTTP face of the memory folder: suggestions, contents, versions."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sgoped.memory import SavedFile, path_from_id
+from sgoped.memory.document import shown
+from sgoped.web.endpoint import endpoint, read_body
+from sgoped.web.keys import MEMORY, SAVES, SUGGESTIONS
+from sgoped.web.parameters import IF_MATCH, MAX_PATH_CHARS, Text, Whole, read_if_match
+from sgoped.web.render import suggestion_json
+from sgoped.web.replies import (
+    ContentReply,
+    DeletedReply,
+    FileSuggestion,
+    SavedReply,
+    VersionReply,
+)
+from sgoped.web.schemas import RenameFile, RestoreFile, SaveFile
+from sgoped.web.wire import reply
+
+MAX_LISTED = 1000
+DEFAULT_SUGGESTED = 10
+
+Q = Text("q", "What was typed after `@`. Without it: everything, newest use first.")
+LIMIT = Whole("limit", "10 by default with `q`, 1000 without.", minimum=1, maximum=MAX_LISTED)
+PATH = Text(
+    "path",
+    "Relative to the memory folder, /-separated; or a suggestion's id.",
+    max_chars=MAX_PATH_CHARS,
+    required=True,
+)
+WRITE_FAILS = (400, 403, 409, 500, 507)
+
+
+@endpoint("files", parameters=(Q, LIMIT), returns=list[FileSuggestion])
+async def list_files(request: web.Request) -> web.StreamResponse:
+    """Suggest files, best first; or list them.
+
+    Without `q` the list is bounded; `X-Total-Count` has the number of all files.
+    """
+    query = Q.read(request)
+    suggestions = request.app[SUGGESTIONS]
+    if query:
+        found = await suggestions.files(query, LIMIT.read(request, DEFAULT_SUGGESTED))
+        return reply([suggestion_json(suggestion) for suggestion in found])
+    listed, total = await suggestions.all_files(LIMIT.read(request, MAX_LISTED))
+    return reply(
+        [suggestion_json(suggestion) for suggestion in listed],
+        headers={"X-Total-Count": str(total)},
+    )
+
+
+@endpoint(
+    "files",
+    parameters=(PATH,),
+    returns=ContentReply,
+    fails=(400, 403, 404, 413, 415, 500),
+)
+async def read_content(request: web.Request) -> web.StreamResponse:
+    """Read a whole text file."""
+    memory = request.app[MEMORY]
+    file = await memory.read_text(PATH.read(request))
+    answer: ContentReply = {
+        "content": file.content,
+        "path": shown(file.path),
+        "size": file.size,
+        "etag": file.etag,
+        "encoding": file.encoding,
+        "truncated": False,
+    }
+    return reply(answer, headers={"ETag": f'"{file.etag}"'})
+
+
+@endpoint(
+    "files",
+    parameters=(IF_MATCH,),
+    body=SaveFile,
+    returns=SavedReply,
+    fails=(*WRITE_FAILS, 404),
+    size="file",
+)
+async def write_content(request: web.Request) -> web.StreamResponse:
+    """Write a whole text file; the answer comes when the bytes are on the disk.
+
+    What is overwritten is kept as a version.
+    """
+    if_match = read_if_match(request)
+    body = await read_body(request, SaveFile)
+    save = request.app[MEMORY].write_text(plain_path(body.path), body.content, if_match=if_match)
+    return _saved(await request.app[SAVES].run(save))
+
+
+@endpoint(
+    "files", parameters=(PATH, IF_MATCH), returns=DeletedReply, fails=(*WRITE_FAILS, 404, 413, 415)
+)
+async def delete_content(request: web.Request) -> web.StreamResponse:
+    """Delete a file; what it held is kept as a version."""
+    if_match = read_if_match(request)
+    path = plain_path(PATH.read(request))
+    gone = await request.app[SAVES].run(request.app[MEMORY].delete(path, if_match=if_match))
+    answer: DeletedReply = {"success": True, "path": shown(gone.path), "version": gone.version}
+    return reply(answer)
+
+
+@endpoint("files", body=RenameFile, returns=SavedReply, fails=(*WRITE_FAILS, 404))
+async def rename_file(request: web.Request) -> web.StreamResponse:
+    """Rename a file; nothing is ever overwritten."""
+    body = await read_body(request, RenameFile)
+    rename = request.app[MEMORY].rename(plain_path(body.path), plain_path(body.to))
+    return _saved(await request.app[SAVES].run(rename))
+
+
+@endpoint("files", parameters=(PATH,), returns=list[VersionReply], fails=(400, 403, 404, 500))
+async def list_versions(request: web.Request) -> web.StreamResponse:
+    """List what a file once held, newest first."""
+    versions = await request.app[MEMORY].versions(plain_path(PATH.read(request)))
+    answer: list[VersionReply] = [
+        {
+            "version": version.version,
+            "path": shown(version.path),
+            "size": version.size,
+            "saved_at": version.saved_at,
+            "reason": version.reason,
+        }
+        for version in versions
+    ]
+    return reply(answer)
+
+
+@endpoint("files", body=RestoreFile, returns=SavedReply, fails=(*WRITE_FAILS, 404))
+async def restore_version(request: web.Request) -> web.StreamResponse:
+    """Bring a version back; what is there now becomes a version itself."""
+    body = await read_body(request, RestoreFile)
+    restore = request.app[MEMORY].restore(plain_path(body.path), body.version)
+    return _saved(await request.app[SAVES].run(restore))
+
+
+def plain_path(reference: str) -> str:
+    """The path behind a suggestion's id, or ``reference`` itself, which is then a path."""
+    return path_from_id(reference) or reference
+
+
+def _saved(saved: SavedFile) -> web.Response:
+    answer: SavedReply = {
+        "success": True,
+        "path": shown(saved.path),
+        "size": saved.size,
+        "etag": saved.etag,
+        "created": saved.created,
+        "version": saved.version,
+    }
+    return reply(answer, headers={"ETag": f'"{saved.etag}"'})

@@ -1,0 +1,112 @@
+"""How the program's values look on the wire, where more than one handler shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sgoped.llm import ModelInfo, Registry, ServiceInfo
+from sgoped.memory import Memory, Passage
+from sgoped.memory.document import shown
+from sgoped.suggestions import Suggestion
+from sgoped.web.replies import (
+    HitReply,
+    IndexStatusReply,
+    MemoryCounts,
+    ModelReply,
+    PublicConfig,
+    ServiceReply,
+    Services,
+    Span,
+    WatcherReply,
+)
+
+
+def suggestion_json(suggestion: Suggestion) -> dict[str, Any]:
+    """A suggestion as HTTP clients see it; kept bare, it is made at every key stroke."""
+    return {
+        "id": suggestion.id,
+        "label": suggestion.label,
+        "description": suggestion.description,
+        "type": suggestion.kind,
+        "metadata": suggestion.metadata,
+    }
+
+
+def service_json(service: ServiceInfo) -> ServiceReply:
+    """A service without its key."""
+    return {
+        "id": service.id,
+        "type": service.kind,
+        "name": service.name,
+        "enabled": service.enabled,
+        "available": service.available,
+        "models": list(service.models),
+        "status": service.status,
+        "config": cast("PublicConfig", dict(service.config)),
+    }
+
+
+def services_json(registry: Registry) -> Services:
+    """All services by id."""
+    return {service.id: service_json(service) for service in registry.services()}
+
+
+def model_json(model: ModelInfo) -> ModelReply:
+    """A model and the service that has it."""
+    return {
+        "id": model.id,
+        "name": model.name,
+        "provider": model.service_name,
+        "service": model.service_id,
+        "service_type": model.kind,
+        "available": model.available,
+        "is_default": model.is_default,
+    }
+
+
+def hit_json(passage: Passage) -> HitReply:
+    """A passage with its file and lines."""
+    return {
+        "id": passage.document.id,
+        "path": passage.document.shown_path,
+        "line_start": passage.line_start,
+        "line_end": passage.line_end,
+        "snippet": shown(passage.snippet),
+        "matches": spans(passage.matches),
+        "score": passage.score,
+    }
+
+
+def spans(matches: Sequence[tuple[int, int]]) -> list[Span]:
+    """Offsets as JSON has them."""
+    return [[start, end] for start, end in matches]
+
+
+def counts_json(memory: Memory) -> MemoryCounts:
+    """How much the memory folder holds."""
+    counts = memory.counts()
+    return {
+        "total_items": counts.total_items,
+        "files": counts.files,
+        "folders": counts.folders,
+        "images": counts.images,
+    }
+
+
+def watcher_json(memory: Memory) -> WatcherReply:
+    """How changes are noticed at present."""
+    status = memory.watcher_status()
+    return {"state": status.state, "reason": status.reason, "since": status.since}
+
+
+def index_json(memory: Memory) -> IndexStatusReply:
+    """How far the index is."""
+    status = memory.index_status()
+    return {
+        "generation": status.generation,
+        "documents": status.documents,
+        "pending": status.pending,
+        "verified": status.verified,
+        "progress": status.progress,
+    }

@@ -1,0 +1,386 @@
+"""The wire's answers as types: handlers build them as plain dicts, the document shows them.
+
+They are never validated while serving (a key stroke has no time for it); tests compare what the
+daemon really sends with them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict  # typing's own cannot be inspected before Python 3.12
+
+Span = Annotated[list[int], Field(min_length=2, max_length=2, description="[start, end)")]
+UnixSeconds = Annotated[float, Field(description="Seconds since 1970.")]
+
+
+class ErrorReply(TypedDict):
+    """What every failure looks like."""
+
+    detail: Annotated[str, Field(description="What happened and what to do, for a person.")]
+    code: Annotated[str, Field(description="Stable, for programs.")]
+
+
+class SuccessReply(TypedDict):
+    """It is done."""
+
+    success: Literal[True]
+    message: str
+
+
+# services and models
+
+
+class PublicConfig(TypedDict):
+    """A service's configuration without its key, fit to be sent back."""
+
+    name: str
+    host: NotRequired[str]
+    base_url: NotRequired[str]
+    models: NotRequired[list[str]]
+    api_key: NotRequired[Annotated[str, Field(description="A placeholder, `stored:<id>`.")]]
+
+
+class ServiceReply(TypedDict):
+    """A configured service."""
+
+    id: str
+    type: str
+    name: str
+    enabled: bool
+    available: bool
+    models: list[str]
+    status: Annotated[str, Field(description="`online`, `configured` or `error: ...`.")]
+    config: PublicConfig
+
+
+class ModelReply(TypedDict):
+    """A model that a service offers."""
+
+    id: Annotated[str, Field(description="Unique over all services.")]
+    name: str
+    provider: str
+    service: str
+    service_type: str
+    available: bool
+    is_default: bool
+
+
+Services = dict[str, ServiceReply]
+
+
+class ModelsReply(TypedDict):
+    """All models of all services."""
+
+    all_models: list[ModelReply]
+    default_model: str | None
+    services: Services
+
+
+class ServiceTestReply(TypedDict):
+    """What trying an endpoint showed: `models` when it is good, `error` when not."""
+
+    success: bool
+    available: bool
+    models: NotRequired[list[str]]
+    error: NotRequired[str]
+
+
+class SavedServiceReply(TypedDict):
+    """The service as saved."""
+
+    success: Literal[True]
+    message: str
+    service: ServiceReply
+
+
+class DefaultModelReply(TypedDict):
+    """The new default."""
+
+    success: Literal[True]
+    message: str
+    default_model: str | None
+
+
+class ModelHealthReply(TypedDict):
+    """How a model was when it was last looked at."""
+
+    model: str
+    service: str
+    status: str
+    available: bool
+    checked_at: UnixSeconds | None
+
+
+# files, search, versions
+
+
+class SuggestionMetadata(TypedDict):
+    """What is known about the suggested thing."""
+
+    type: str
+    path: Annotated[str, Field(description="Relative to the memory folder.")]
+    size: Annotated[int, Field(description="Bytes.")]
+
+
+class FileSuggestion(TypedDict):
+    """A file, folder or image."""
+
+    id: Annotated[str, Field(description="Stable; accepted where a path is.")]
+    label: Annotated[str, Field(description="Identifies it: what is sent back with a chat.")]
+    description: str
+    type: Literal["file", "folder", "image"]
+    metadata: SuggestionMetadata
+
+
+class ActionMetadata(TypedDict):
+    """How an action is called and found."""
+
+    command: str
+    category: str
+    tags: list[str]
+
+
+class ActionSuggestion(TypedDict):
+    """An action."""
+
+    id: str
+    label: Annotated[str, Field(description="Comes back as `selected_action`.")]
+    description: str
+    type: Literal["action"]
+    metadata: ActionMetadata
+
+
+class ContentReply(TypedDict):
+    """A whole file."""
+
+    content: str
+    path: str
+    size: int
+    etag: str
+    encoding: str
+    truncated: Literal[False]
+
+
+class SavedReply(TypedDict):
+    """A file as it is on the disk now."""
+
+    success: Literal[True]
+    path: str
+    size: int
+    etag: str
+    created: bool
+    version: Annotated[str | None, Field(description="What was overwritten, kept under this id.")]
+
+
+class DeletedReply(TypedDict):
+    """A file that is gone, and how to bring it back."""
+
+    success: Literal[True]
+    path: str
+    version: str | None
+
+
+class VersionReply(TypedDict):
+    """What a file once held."""
+
+    version: str
+    path: str
+    size: int
+    saved_at: UnixSeconds
+    reason: str
+
+
+class HitReply(TypedDict):
+    """A passage that answers a search."""
+
+    id: str
+    path: str
+    line_start: int
+    line_end: int
+    snippet: str
+    matches: Annotated[list[Span], Field(description="In the snippet.")]
+    score: float
+
+
+class SearchReply(TypedDict):
+    """Passages, best first."""
+
+    query: str
+    took_ms: float
+    hits: list[HitReply]
+
+
+class IndexCounts(TypedDict):
+    """Files by state."""
+
+    indexed: int
+    pending: int
+    skipped: int
+    failed: int
+
+
+class IndexedFile(TypedDict):
+    """What the index knows of a file, and why not more."""
+
+    path: str
+    state: str
+    reason: str
+
+
+class IndexReply(TypedDict):
+    """The index, file by file."""
+
+    counts: IndexCounts
+    files: list[IndexedFile]
+
+
+# chat and actions
+
+
+class StopReply(TypedDict):
+    """Whether there was something to stop."""
+
+    success: Literal[True]
+    stopped: bool
+    message: str
+
+
+class LiveStream(TypedDict):
+    """An answer that is being made."""
+
+    run_id: str
+    stream_id: str
+    model: str
+    started_at: UnixSeconds
+
+
+class ChatStatusReply(TypedDict):
+    """All answers that are being made."""
+
+    active_streams: int
+    streams: list[LiveStream]
+
+
+class StreamEventReply(TypedDict):
+    """One event of the stream; see `type`. Exactly one of complete, cancelled, error is last."""
+
+    type: Annotated[
+        str,
+        Field(
+            examples=[
+                "start",
+                "action_start",
+                "action_complete",
+                "content",
+                "complete",
+                "cancelled",
+                "error",
+            ]
+        ),
+    ]
+    timestamp: NotRequired[UnixSeconds]
+    model: NotRequired[str]
+    action: NotRequired[str]
+    result: NotRequired[dict[str, Any]]
+    content: NotRequired[str]
+    message: NotRequired[str]
+
+
+class FilenameReply(TypedDict):
+    """A short snake_case name without extension."""
+
+    ok: Literal[True]
+    filename: str
+
+
+# status
+
+
+class MemoryCounts(TypedDict):
+    """What the memory folder holds."""
+
+    total_items: int
+    files: int
+    folders: int
+    images: int
+
+
+class LongTermCounts(TypedDict):
+    """What can be done with it."""
+
+    total_actions: int
+
+
+class LlmStats(TypedDict):
+    """The models; `default_model` is empty when there is none."""
+
+    default_model: str
+    all_models: list[ModelReply]
+    services: Services
+
+
+class StatsReply(TypedDict):
+    """The dashboard."""
+
+    short_term_memory: MemoryCounts
+    long_term_memory: LongTermCounts
+    llm_services: LlmStats
+
+
+class WatcherReply(TypedDict):
+    """How changes of files are noticed."""
+
+    state: Literal["native", "polling", "degraded"]
+    reason: str
+    since: UnixSeconds
+
+
+class IndexStatusReply(TypedDict):
+    """How far the index is."""
+
+    generation: int
+    documents: int
+    pending: int
+    verified: bool
+    progress: Annotated[float, Field(ge=0, le=1)]
+
+
+class HealthReply(TypedDict):
+    """The daemon and its parts."""
+
+    status: Literal["healthy", "degraded"]
+    version: str
+    pid: int
+    uptime_seconds: float
+    watcher: WatcherReply
+    index: IndexStatusReply
+    services: Annotated[dict[str, str], Field(description="Status by service id.")]
+    sqlite: str
+    tantivy: str
+
+
+class RefreshReply(TypedDict):
+    """The index equals the disk."""
+
+    success: Literal[True]
+    message: str
+    index: IndexStatusReply
+
+
+class BusEventReply(TypedDict):
+    """Something that happened; further fields depend on `type`."""
+
+    type: str
+    path: NotRequired[str]
+    done: NotRequired[int]
+    total: NotRequired[int]
+    state: NotRequired[str]
+    reason: NotRequired[str]
+    service_id: NotRequired[str]
+    status: NotRequired[str]
+    run_id: NotRequired[str]
+    outcome: NotRequired[str]
+    what: NotRequired[str]
+    count: NotRequired[int]

@@ -1,0 +1,144 @@
+"""One writer of server-sent events: framing, pings in silence, a time limit on every write.
+
+Framing follows the HTML standard's "Server-sent events"; the existing front end reads only lines
+that start with ``data: ``, so an event is exactly one such line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from aiohttp import hdrs, web
+
+from sgoped.web.wire import encode
+
+PING_SECONDS = 10.0
+PING = b": ping\n\n"
+HEADERS = MappingProxyType(
+    {
+        hdrs.CONTENT_TYPE: "text/event-stream",
+        hdrs.CACHE_CONTROL: "no-cache",
+        "X-Accel-Buffering": "no",
+    }
+)
+
+
+class ClientLost(Exception):  # noqa: N818 - reads as the fact it reports
+    """The client left, or did not read for the length of the write time limit."""
+
+
+class Framed(NamedTuple):
+    """An event and, where it has one, the id a client may resume after."""
+
+    data: Any
+    id: int | None = None
+
+
+def frame(event: Framed) -> bytes:
+    r"""One event as bytes: ``id: 7\ndata: {...}\n\n``, the id line only where there is an id."""
+    data = b"data: " + encode(event.data) + b"\n\n"
+    return data if event.id is None else b"id: %d\n%b" % (event.id, data)
+
+
+def abort(request: web.Request) -> None:
+    """Drop the connection and what is buffered for it: a client that does not read never will."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+class EventStream:
+    """An open ``text/event-stream`` response.
+
+    Args:
+        request: What it answers.
+        write_timeout_seconds: A client that takes nothing for so long is given up.
+        ping_seconds: A comment is sent after so much silence.
+    """
+
+    def __init__(
+        self,
+        request: web.Request,
+        *,
+        write_timeout_seconds: float,
+        ping_seconds: float = PING_SECONDS,
+    ) -> None:
+        self._request = request
+        self._write_timeout_seconds = write_timeout_seconds
+        self._ping_seconds = ping_seconds
+        self._loop = asyncio.get_running_loop()
+        self._written_at = self._loop.time()
+        self._writing = False
+        self.response = web.StreamResponse(headers=HEADERS)
+
+    async def open(self) -> None:
+        """Send the headers, at once.
+
+        Raises:
+            ClientLost: The client has left already.
+        """
+        try:
+            await self.response.prepare(self._request)
+        except ConnectionError as error:
+            raise ClientLost from error
+
+    async def send(self, events: Iterable[Framed]) -> None:
+        """Send all of ``events`` in one write; waits while the client does not read.
+
+        Raises:
+            ClientLost: Nobody takes them any more; the connection is cut.
+        """
+        await self._write(b"".join([frame(event) for event in events]))
+
+    async def close(self) -> None:
+        """End the response.
+
+        Raises:
+            ClientLost: Nobody takes it any more; the connection is cut.
+        """
+        try:
+            async with asyncio.timeout(self._write_timeout_seconds):
+                await self.response.write_eof()
+        except (TimeoutError, ConnectionError) as error:
+            abort(self._request)
+            raise ClientLost from error
+
+    async def _write(self, data: bytes) -> None:
+        self._writing = True
+        try:
+            async with asyncio.timeout(self._write_timeout_seconds):
+                await self.response.write(data)
+        except (TimeoutError, ConnectionError) as error:
+            abort(self._request)
+            raise ClientLost from error
+        finally:
+            self._writing = False
+            self._written_at = self._loop.time()
+
+    @asynccontextmanager
+    async def kept_alive(self) -> AsyncGenerator[None]:
+        """Ping in silence for as long as the block is not left.
+
+        Raises:
+            ClientLost: As ``send`` does, from the block or from a ping.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                pings = group.create_task(self._ping_in_silence())
+                try:
+                    yield
+                finally:
+                    pings.cancel()
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _ping_in_silence(self) -> None:
+        while True:
+            silent_seconds = self._loop.time() - self._written_at
+            if silent_seconds >= self._ping_seconds and not self._writing:
+                await self._write(PING)
+                silent_seconds = 0.0
+            await asyncio.sleep(max(self._ping_seconds - silent_seconds, 0.05))

@@ -1,0 +1,177 @@
+"""One socket session: requests queued in order, one writer, superseded look-ups answered cheaply.
+
+A reader puts requests into a bounded queue; a single writer answers them in order. A person who
+types faster than the disk answers sends requests with ids: of those that wait, only the newest of
+its type is computed, and the others are told that they were superseded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from pydantic import ValidationError
+
+from sgoped.errors import SgopedError
+from sgoped.memory import Memory
+from sgoped.suggestions import Suggestion, Suggestions
+from sgoped.web.endpoint import endpoint
+from sgoped.web.keys import LIVE, MEMORY, SETTINGS, SUGGESTIONS
+from sgoped.web.middlewares import log_unexpected
+from sgoped.web.render import hit_json
+from sgoped.web.schemas import SocketRequest
+from sgoped.web.sse import abort
+from sgoped.web.wire import describe, encode
+
+HEARTBEAT_SECONDS = 30.0
+CLOSE_SECONDS = 2.0
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_QUEUED = 64
+MAX_SUGGESTED = 10
+
+Failure = str
+Queued = SocketRequest | Failure
+
+
+@endpoint("suggestions", fails=(400, 426, 503))
+async def suggestions_socket(request: web.Request) -> web.StreamResponse:
+    """Open a WebSocket for suggestions while a person types.
+
+    In: `{"type": "files"|"actions"|"search", "query": str, "id"?: str|int}`. Out:
+    `{"type", "query", "suggestions": [...], "id"?}`, for a search `hits`; anything that is not
+    such a request is answered with `{"type": "error", "message"}` and the socket stays open.
+    """
+    app = request.app
+    if not web.WebSocketResponse().can_prepare(request):
+        raise web.HTTPUpgradeRequired
+    app[LIVE].admit()
+    socket = web.WebSocketResponse(
+        heartbeat=HEARTBEAT_SECONDS,
+        timeout=CLOSE_SECONDS,
+        max_msg_size=MAX_MESSAGE_BYTES,
+        compress=False,
+    )
+    await socket.prepare(request)
+    session = Session(
+        socket,
+        app[SUGGESTIONS],
+        app[MEMORY],
+        write_timeout_seconds=app[SETTINGS].write_timeout_seconds,
+        cut=lambda: abort(request),
+    )
+    with app[LIVE].track(session.end):
+        await session.run()
+    return socket
+
+
+class Session:
+    """What one socket has asked for and not yet been told."""
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        suggestions: Suggestions,
+        memory: Memory,
+        *,
+        write_timeout_seconds: float,
+        cut: Callable[[], None],
+    ) -> None:
+        self._socket = socket
+        self._suggestions = suggestions
+        self._memory = memory
+        self._write_timeout_seconds = write_timeout_seconds
+        self._cut = cut
+        self._queue: deque[Queued] = deque()
+        self._newest: dict[str, SocketRequest] = {}
+        self._asked = asyncio.Event()
+        self._room = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until the client closes, breaks, or takes nothing for too long."""
+        async with asyncio.TaskGroup() as group:
+            writer = group.create_task(self._answer_all())
+            try:
+                await self._read_all(writer)
+            finally:
+                writer.cancel()
+
+    async def end(self) -> None:
+        """Close the socket because the daemon stops."""
+        await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the daemon stops")
+
+    async def _read_all(self, writer: asyncio.Task[None]) -> None:
+        async for message in self._socket:
+            if writer.done():
+                return
+            if message.type is WSMsgType.TEXT:
+                self._enqueue(_parse(message.data))
+            elif message.type is WSMsgType.BINARY:
+                self._enqueue("send text messages, not binary ones")
+            while len(self._queue) >= MAX_QUEUED and not writer.done():
+                self._room.clear()
+                await self._room.wait()
+
+    def _enqueue(self, item: Queued) -> None:
+        self._queue.append(item)
+        if isinstance(item, SocketRequest) and item.id is not None:
+            self._newest[item.type] = item
+        self._asked.set()
+
+    async def _answer_all(self) -> None:
+        try:
+            while True:
+                if not self._queue:
+                    self._asked.clear()
+                    await self._asked.wait()
+                item = self._queue.popleft()
+                self._room.set()
+                await self._send(await self._answer(item))
+        except (TimeoutError, ConnectionError):
+            self._cut()  # what is buffered for a client that does not read is dropped
+        finally:
+            self._room.set()
+
+    async def _send(self, answer: dict[str, Any]) -> None:
+        async with asyncio.timeout(self._write_timeout_seconds):
+            await self._socket.send_str(encode(answer).decode())
+
+    async def _answer(self, item: Queued) -> dict[str, Any]:
+        if isinstance(item, Failure):
+            return {"type": "error", "message": item}
+        echoed = {} if item.id is None else {"id": item.id}
+        if item.id is not None and self._newest.get(item.type) is not item:
+            return {**echoed, "superseded": True}
+        try:
+            return {"type": item.type, "query": item.query, **await self._look_up(item), **echoed}
+        except SgopedError as error:
+            return {"type": "error", "message": error.message, **echoed}
+        except Exception as error:  # noqa: BLE001 - the edge: one answer fails, not the session
+            log_unexpected(f"socket {item.type}", error)
+            return {"type": "error", "message": "something unexpected went wrong", **echoed}
+
+    async def _look_up(self, item: SocketRequest) -> dict[str, Any]:
+        if item.type == "search":
+            passages = await self._memory.search(item.query, MAX_SUGGESTED)
+            return {"hits": [hit_json(passage) for passage in passages]}
+        look_up = self._suggestions.files if item.type == "files" else self._suggestions.actions
+        found = await look_up(item.query, MAX_SUGGESTED)
+        return {"suggestions": [_suggestion_json(suggestion) for suggestion in found]}
+
+
+def _suggestion_json(suggestion: Suggestion) -> dict[str, Any]:
+    return {
+        "id": suggestion.id,
+        "label": suggestion.label,
+        "description": suggestion.description,
+        "metadata": suggestion.metadata,
+    }
+
+
+def _parse(text: str) -> Queued:
+    try:
+        return SocketRequest.model_validate_json(text)
+    except ValidationError as error:
+        return describe(error)
