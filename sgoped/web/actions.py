@@ -7,7 +7,7 @@ from aiohttp import web
 from sgoped.chat import execute_action
 from sgoped.web.chat import attachments
 from sgoped.web.endpoint import endpoint, read_body
-from sgoped.web.keys import ACTIONS, SAVES, SUGGESTIONS
+from sgoped.web.keys import CHAT, SAVES, SUGGESTIONS
 from sgoped.web.parameters import Text, Whole
 from sgoped.web.render import suggestion_json
 from sgoped.web.replies import ActionSuggestion
@@ -32,9 +32,6 @@ async def run_action(request: web.Request) -> web.StreamResponse:
     """Run an action outside a chat and return its result."""
     body = await read_body(request, ExecuteAction)
     work = execute_action(
-        body.action_id,
-        body.user_input,
-        attachments(body.attachments),
-        actions=request.app[ACTIONS],
+        body.action_id, body.user_input, attachments(body.attachments), chat=request.app[CHAT]
     )
     return reply(await request.app[SAVES].run(work))

@@ -32,8 +32,8 @@ from sgoped.web.schemas import AttachmentBody, ChatBody, Previews, StopChat
 from sgoped.web.sse import ClientLost, EventStream, Framed
 from sgoped.web.wire import reply
 
-STOPPED = "the daemon stops"
-CLIENT_LEFT = "the client left"
+SHUTTING_DOWN = "sgoped is shutting down."
+CLIENT_LEFT = "The client left."
 
 
 @endpoint(
@@ -69,7 +69,7 @@ async def _follow(request: web.Request, stream: EventStream, run: Run) -> None:
     """Send the run's events until its last; whatever happens, the run does not outlive this."""
 
     async def end() -> None:
-        run.cancel(STOPPED)
+        run.cancel(SHUTTING_DOWN)
 
     with request.app[LIVE].track(end):
         try:
@@ -117,15 +117,16 @@ def event_json(event: RunEvent) -> dict[str, Any]:
         case ActionCompleted(action=action, result=result, at=at):
             return {"type": "action_complete", "action": action, "result": result, "timestamp": at}
         case ContextTold():
-            return {"type": "context", **asdict(event)}
+            told = asdict(event)
+            return {"type": "context", "timestamp": told.pop("at"), **told}
         case _:
             return _end_json(event)
 
 
 def _end_json(event: Completed | Cancelled | Failed) -> dict[str, Any]:
     match event:
-        case Completed(at=at):
-            return {"type": "complete", "timestamp": at}
+        case Completed(at=at, reason=reason):
+            return {"type": "complete", "timestamp": at, "reason": reason}
         case Cancelled(message=message, at=at):
             return {"type": "cancelled", "message": message, "timestamp": at}
         case Failed(message=message, at=at):
@@ -156,6 +157,7 @@ async def chat_status(request: web.Request) -> web.StreamResponse:
                 "run_id": run.id,
                 "stream_id": run.stream_id,
                 "model": run.model,
+                "action": run.action,
                 "started_at": run.started_at,
             }
             for run in live

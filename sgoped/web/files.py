@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sgoped.memory import SavedFile, path_from_id
-from sgoped.memory.document import shown
+from sgoped.memory import SavedFile, shown
 from sgoped.web.endpoint import endpoint, read_body
 from sgoped.web.keys import MEMORY, SAVES, SUGGESTIONS
 from sgoped.web.parameters import IF_MATCH, MAX_PATH_CHARS, Text, Whole, read_if_match
@@ -31,7 +30,7 @@ PATH = Text(
     max_chars=MAX_PATH_CHARS,
     required=True,
 )
-WRITE_FAILS = (400, 403, 409, 500, 507)
+WRITE_FAILS = (400, 403, 404, 409, 413, 415, 500, 507)
 
 
 @endpoint("files", parameters=(Q, LIMIT), returns=list[FileSuggestion])
@@ -78,7 +77,7 @@ async def read_content(request: web.Request) -> web.StreamResponse:
     parameters=(IF_MATCH,),
     body=SaveFile,
     returns=SavedReply,
-    fails=(*WRITE_FAILS, 404),
+    fails=WRITE_FAILS,
     size="file",
 )
 async def write_content(request: web.Request) -> web.StreamResponse:
@@ -88,34 +87,32 @@ async def write_content(request: web.Request) -> web.StreamResponse:
     """
     if_match = read_if_match(request)
     body = await read_body(request, SaveFile)
-    save = request.app[MEMORY].write_text(plain_path(body.path), body.content, if_match=if_match)
+    save = request.app[MEMORY].write_text(body.path, body.content, if_match=if_match)
     return _saved(await request.app[SAVES].run(save))
 
 
-@endpoint(
-    "files", parameters=(PATH, IF_MATCH), returns=DeletedReply, fails=(*WRITE_FAILS, 404, 413, 415)
-)
+@endpoint("files", parameters=(PATH, IF_MATCH), returns=DeletedReply, fails=WRITE_FAILS)
 async def delete_content(request: web.Request) -> web.StreamResponse:
     """Delete a file; what it held is kept as a version."""
     if_match = read_if_match(request)
-    path = plain_path(PATH.read(request))
+    path = PATH.read(request)
     gone = await request.app[SAVES].run(request.app[MEMORY].delete(path, if_match=if_match))
     answer: DeletedReply = {"success": True, "path": shown(gone.path), "version": gone.version}
     return reply(answer)
 
 
-@endpoint("files", body=RenameFile, returns=SavedReply, fails=(*WRITE_FAILS, 404))
+@endpoint("files", body=RenameFile, returns=SavedReply, fails=WRITE_FAILS)
 async def rename_file(request: web.Request) -> web.StreamResponse:
     """Rename a file; nothing is ever overwritten."""
     body = await read_body(request, RenameFile)
-    rename = request.app[MEMORY].rename(plain_path(body.path), plain_path(body.to))
+    rename = request.app[MEMORY].rename(body.path, body.to)
     return _saved(await request.app[SAVES].run(rename))
 
 
 @endpoint("files", parameters=(PATH,), returns=list[VersionReply], fails=(400, 403, 404, 500))
 async def list_versions(request: web.Request) -> web.StreamResponse:
     """List what a file once held, newest first."""
-    versions = await request.app[MEMORY].versions(plain_path(PATH.read(request)))
+    versions = await request.app[MEMORY].versions(PATH.read(request))
     answer: list[VersionReply] = [
         {
             "version": version.version,
@@ -129,17 +126,12 @@ async def list_versions(request: web.Request) -> web.StreamResponse:
     return reply(answer)
 
 
-@endpoint("files", body=RestoreFile, returns=SavedReply, fails=(*WRITE_FAILS, 404))
+@endpoint("files", body=RestoreFile, returns=SavedReply, fails=WRITE_FAILS)
 async def restore_version(request: web.Request) -> web.StreamResponse:
     """Bring a version back; what is there now becomes a version itself."""
     body = await read_body(request, RestoreFile)
-    restore = request.app[MEMORY].restore(plain_path(body.path), body.version)
+    restore = request.app[MEMORY].restore(body.path, body.version)
     return _saved(await request.app[SAVES].run(restore))
-
-
-def plain_path(reference: str) -> str:
-    """The path behind a suggestion's id, or ``reference`` itself, which is then a path."""
-    return path_from_id(reference) or reference
 
 
 def _saved(saved: SavedFile) -> web.Response:

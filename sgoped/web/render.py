@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from sgoped.llm import ModelInfo, Registry, ServiceInfo
-from sgoped.memory import Memory, Passage
-from sgoped.memory.document import shown
+from sgoped.memory import Memory, Passage, shown
 from sgoped.suggestions import Suggestion
 from sgoped.web.replies import (
     HitReply,

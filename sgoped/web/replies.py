@@ -253,6 +253,7 @@ class LiveStream(TypedDict):
     run_id: str
     stream_id: str
     model: str
+    action: str
     started_at: UnixSeconds
 
 
@@ -273,6 +274,7 @@ class StreamEventReply(TypedDict):
                 "start",
                 "action_start",
                 "action_complete",
+                "context",
                 "content",
                 "complete",
                 "cancelled",
@@ -284,8 +286,14 @@ class StreamEventReply(TypedDict):
     model: NotRequired[str]
     action: NotRequired[str]
     result: NotRequired[dict[str, Any]]
+    items: NotRequired[list[dict[str, Any]]]
+    missing: NotRequired[list[str]]
+    notes: NotRequired[list[str]]
+    tokens: NotRequired[int]
+    window_tokens: NotRequired[int]
     content: NotRequired[str]
     message: NotRequired[str]
+    reason: NotRequired[str]
 
 
 class FilenameReply(TypedDict):

@@ -6,7 +6,7 @@ import time
 
 from aiohttp import web
 
-from sgoped.memory.document import shown
+from sgoped.memory import shown
 from sgoped.web.endpoint import endpoint
 from sgoped.web.keys import MEMORY
 from sgoped.web.parameters import MAX_PATH_CHARS, Text, Whole
@@ -19,7 +19,7 @@ DEFAULT_STATES = 100
 
 Q = Text("q", "Words to find in the files.", required=True)
 LIMIT = Whole("limit", "10 by default.", minimum=1, maximum=100)
-BELOW = Text("path", "Only files below this folder.", max_chars=MAX_PATH_CHARS)
+PART = Text("path", "Only files whose path contains this.", max_chars=MAX_PATH_CHARS)
 EXT = Text("ext", "Only files with this suffix, with or without its dot.", max_chars=64)
 
 STATE = Text(
@@ -29,13 +29,13 @@ STATES_LIMIT = Whole("limit", "100 by default.", minimum=1, maximum=1000)
 AFTER = Text("after", "Only paths after this one, to page on.", max_chars=MAX_PATH_CHARS)
 
 
-@endpoint("search", parameters=(Q, LIMIT, BELOW, EXT), returns=SearchReply, fails=(400,))
+@endpoint("search", parameters=(Q, LIMIT, PART, EXT), returns=SearchReply, fails=(400,))
 async def search_contents(request: web.Request) -> web.StreamResponse:
     """Search in the files' contents; passages, best first."""
     query = Q.read(request)
     started = time.perf_counter()
     passages = await request.app[MEMORY].search(
-        query, LIMIT.read(request, DEFAULT_HITS), path=BELOW.read(request), ext=EXT.read(request)
+        query, LIMIT.read(request, DEFAULT_HITS), path=PART.read(request), ext=EXT.read(request)
     )
     answer: SearchReply = {
         "query": query,
@@ -45,14 +45,12 @@ async def search_contents(request: web.Request) -> web.StreamResponse:
     return reply(answer)
 
 
-@endpoint(
-    "search", parameters=(STATE, BELOW, STATES_LIMIT, AFTER), returns=IndexReply, fails=(400,)
-)
+@endpoint("search", parameters=(STATE, PART, STATES_LIMIT, AFTER), returns=IndexReply, fails=(400,))
 async def list_index(request: web.Request) -> web.StreamResponse:
     """Tell which files are indexed, pending, skipped or failed, and why."""
     counts, files = request.app[MEMORY].file_states(
         state=STATE.read(request),
-        path=BELOW.read(request),
+        path=PART.read(request),
         limit=STATES_LIMIT.read(request, DEFAULT_STATES),
         after=AFTER.read(request),
     )

@@ -16,7 +16,7 @@ class RawAnswer(NamedTuple):
         return json.loads(self.body)
 
 
-async def send(port: int, request: bytes) -> RawAnswer:
+async def send(port: int | None, request: bytes) -> RawAnswer:
     """Send ``request``, close the sending side's part of the talk, and read the one answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -28,7 +28,9 @@ async def send(port: int, request: bytes) -> RawAnswer:
         for line in lines:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        head_only = request.startswith(b"HEAD ")
+        size = 0 if head_only else int(headers.get("content-length", "0"))
+        body = await reader.readexactly(size)
         return RawAnswer(int(status_line.split()[1]), headers, body)
     finally:
         writer.close()

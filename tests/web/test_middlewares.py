@@ -12,6 +12,7 @@ from aiohttp import WSServerHandshakeError
 
 from sgoped import errors
 from sgoped.web.gate import FRONT_END_ORIGINS
+from sgoped.web.keys import MEMORY
 from sgoped.web.middlewares import status_of
 from sgoped.web.routes import ROUTES
 from tests.web import raw
@@ -233,10 +234,10 @@ def test_every_class_of_the_tree_has_a_status() -> None:
 async def test_the_unexpected_is_logged_without_a_persons_text(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from sgoped.web.keys import MEMORY
+    private = "private text"
 
     async def broken(*_: Any, **__: Any) -> None:
-        raise ValueError("private text")
+        raise ValueError(private)
 
     app = client.server.app  # type: ignore[attr-defined]  # a TestServer has one
     monkeypatch.setattr(type(app[MEMORY]), "read_text", broken)
@@ -245,4 +246,4 @@ async def test_the_unexpected_is_logged_without_a_persons_text(
             assert response.status == 500
             assert (await response.json())["code"] == "internal_error"
     assert "ValueError" in caplog.text
-    assert "private text" not in caplog.text
+    assert private not in caplog.text
