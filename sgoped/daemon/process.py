@@ -86,6 +86,7 @@ class _Daemon:
         lock: InstanceLock,
         manager: ServiceManager | None,
     ) -> None:
+        self._settings = settings
         self._paths = paths
         self._listening = listening
         self._lock = lock
@@ -159,7 +160,8 @@ class _Daemon:
         memory = self._app[keys.MEMORY]
         services = self._app[keys.REGISTRY].services()
         names = [service.name for service in services]
-        terminal.greet(self._listening.url, self._paths, memory.counts().files, names)
+        files = memory.counts().files
+        terminal.greet(self._listening.url, self._paths, files, names, self._settings.home)
 
     async def _stay(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:

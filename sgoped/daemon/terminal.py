@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,18 +25,21 @@ class _HasProgress(Protocol):
     def progress(self) -> float: ...
 
 
-def greet(url: str, paths: Paths, files: int, services: Sequence[str]) -> None:
+def greet(url: str, paths: Paths, files: int, services: Sequence[str], home: Path | None) -> None:
     """Says in a few lines what runs, what it watches, and what to try next."""
     known = f", {files:,} files known" if files else ""
-    models = ", ".join(services) or "no service yet; everything but models' answers works"
+    models = ", ".join(services) or "no service yet; all that needs no model works"
+    command, where = _own_command(), f" --home {shlex.quote(str(home))}" if home else ""
     lines = [
         f"sgoped {__version__} answers on {url}",
-        f"  watching  {_short(paths.memory_dir)}{known}",
-        f"  keeping   data in {_short(paths.data_dir)}, caches in {_short(paths.cache_dir)}",
-        f"  settings  {_short(paths.config_file)} (sgoped config show)",
+        f"  watches   {_short(paths.memory_dir)}{known}",
+        f"  keeps     data in {_short(paths.data_dir)}, caches in {_short(paths.cache_dir)}",
+        f"  settings  {_short(paths.config_file)}, if you write one",
         f"  models    {models}",
-        f"  try       {url}, or in another terminal: sgoped status; sgoped files NAME;",
-        "            sgoped search WORDS; sgoped services add; sgoped chat 'hello'",
+        f"Try {url}, or in another terminal:",
+        f"  {command} status{where}",
+        f"  {command} chat{where} 'what is in my notes?'",
+        "Ctrl-C ends it.",
     ]
     # A closed terminal is no reason to end.
     with contextlib.suppress(OSError):
@@ -58,6 +63,15 @@ def say_error(message: str) -> None:
     """Why it ends, on standard error."""
     with contextlib.suppress(OSError):
         click.echo(f"sgoped: {message}", err=True)
+
+
+def _own_command() -> str:
+    """What to type to get this very program."""
+    found = shutil.which("sgoped")
+    own = Path(sys.argv[0])
+    if found is not None and own.exists() and Path(found).samefile(own):
+        return "sgoped"
+    return shlex.quote(str(own)) if own.name == "sgoped" else f"{sys.executable} -m sgoped"
 
 
 def _short(path: Path) -> str:
