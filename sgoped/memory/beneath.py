@@ -93,9 +93,6 @@ def _require_regular(status: os.stat_result, name: str) -> None:
 def storage_errors(what: str) -> Iterator[None]:
     """Tell a failing disk in our own terms.
 
-    ``FileNotFoundError``, ``FileExistsError`` and what is no ``OSError`` pass through: they
-    mean something to the caller.
-
     Args:
         what: Names what could not be stored or read, for the message.
 
@@ -104,8 +101,6 @@ def storage_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (FileNotFoundError, FileExistsError):
-        raise
     except OSError as error:
         raise storage_error(what, error) from error
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import stat
 import threading
@@ -32,7 +33,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgoped.errors import Conflict, NotFound, PathRefused, TooLarge
+from sgoped.errors import Conflict, NotFound, PathRefused, StorageError, TooLarge
 from sgoped.memory.beneath import directory_below, open_file, storage_error
 from sgoped.memory.document import MAX_COMPONENT_BYTES, shown
 from sgoped.memory.saving import (
@@ -49,6 +50,8 @@ from sgoped.memory.saving import (
 )
 from sgoped.memory.scanner import find_temporary_files
 from sgoped.memory.versions import Versions
+
+_LOG = logging.getLogger(__name__)
 
 _ATTEMPTS = 10
 _MAX_UNIQUE = 10_000
@@ -222,7 +225,10 @@ class Files:
             sync_directory(from_fd)
             if stat.S_ISDIR(status.st_mode):
                 return Saved(to, 0, "", created=False, version=None, mtime_ns=status.st_mtime_ns)
+        try:
             self._versions.follow(path, to)
+        except StorageError as error:
+            _LOG.warning("The versions of a renamed file stay under its old name: %s", error)
         return self._describe(to, status)
 
     def restore(self, path: str, version: str) -> Saved:

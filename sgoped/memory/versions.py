@@ -22,6 +22,7 @@ from pathlib import Path
 
 from sgoped.errors import NotFound
 from sgoped.memory.beneath import storage_errors
+from sgoped.memory.document import shown
 
 _VERSION = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
 _BLOB, _SIDECAR = ".blob", ".json"
@@ -67,7 +68,7 @@ class Versions:
         Raises:
             StorageError: It cannot be kept; nothing was changed.
         """
-        with self._lock, storage_errors(f"a version of {path}"):
+        with self._lock, storage_errors(f"a version of {shown(path)}"):
             version = self._next_version()
             kept = Version(version, path, len(data), time.time(), reason, mode)
             total = self._total() + len(data)
@@ -83,7 +84,7 @@ class Versions:
         Raises:
             StorageError: They cannot be read.
         """
-        with storage_errors(f"the versions of {path}"):
+        with storage_errors(f"the versions of {shown(path)}"):
             found = [_load(sidecar) for sidecar in _sidecars(self._directory(path))]
         versions = [version for version in found if version is not None and version.path == path]
         return sorted(versions, key=lambda version: version.version, reverse=True)
@@ -95,11 +96,11 @@ class Versions:
             NotFound: There is no such version.
         """
         if _VERSION.fullmatch(version):
-            with storage_errors(f"the versions of {path}"):
+            with storage_errors(f"the versions of {shown(path)}"):
                 found = _load(self._directory(path) / f"{version}{_SIDECAR}")
             if found is not None and found.path == path:
                 return found
-        raise NotFound(f"No version {version[:40]!r} of {path}")
+        raise NotFound(f"No version {version[:40]!r} of {shown(path)}")
 
     def read(self, path: str, version: str) -> bytes:
         """The content of one version.
@@ -109,11 +110,11 @@ class Versions:
             StorageError: It cannot be read.
         """
         found = self.find(path, version)
-        try:
-            with storage_errors(f"version {version} of {path}"):
+        with storage_errors(f"version {version} of {shown(path)}"):
+            try:
                 return (self._directory(path) / f"{found.version}{_BLOB}").read_bytes()
-        except FileNotFoundError:
-            raise NotFound(f"Version {version} of {path} is no longer kept") from None
+            except FileNotFoundError:
+                raise NotFound(f"Version {version} of {shown(path)} is no longer kept") from None
 
     def follow(self, path: str, to: str) -> None:
         """Let the history of ``path`` become that of ``to``, after a rename.
@@ -123,7 +124,7 @@ class Versions:
         Raises:
             StorageError: The history cannot be moved; what was not moved stays where it was.
         """
-        with self._lock, storage_errors(f"the versions of {path}"):
+        with self._lock, storage_errors(f"the versions of {shown(path)}"):
             source = self._directory(path)
             for kept in self.list(path):
                 blob = source / f"{kept.version}{_BLOB}"
