@@ -172,12 +172,17 @@ async def open_chat(
     memory: Memory, registry: Registry, actions: ActionRegistry, settings: Settings, bus: Bus
 ) -> AsyncGenerator[Chat]:
     """Open the chat; on leaving, every run is cancelled and waited for."""
+    failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         chat = Chat(Desk(memory, registry, settings), actions, bus, tasks)
         try:
             yield chat
+        except Exception as error:  # noqa: BLE001 - raised again outside of the group, unwrapped
+            failure = error
         finally:
             chat.close()
+    if failure is not None:
+        raise failure
 
 
 async def execute_action(
