@@ -4,7 +4,7 @@ The rules keep a configured address from being used against this machine or its 
 http and https, nothing that hides a second meaning (a user name, a fragment, a query), and never
 the link-local and metadata addresses that cloud machines answer with credentials. This machine
 itself and the local network are where services usually are, so these are allowed. Names are
-judged twice: as written here, and by what they resolve to in ``GuardedResolver``.
+judged twice: as written here, and by what they resolve to in ``sgoped.llm.resolver``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import re
 import socket
 from dataclasses import dataclass
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from sgoped.errors import InvalidInput
@@ -121,31 +119,6 @@ def is_refused(host: str) -> bool:
     return number.is_multicast or any(number in network for network in _METADATA_NETWORKS)
 
 
-class GuardedResolver(AbstractResolver):
-    """Resolves names in a thread and leaves out every address that ``is_refused``."""
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Look ``host`` up.
-
-        Raises:
-            OSError: It does not resolve, or only to refused addresses.
-        """
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [result for result in found if not is_refused(result["host"])]
-        if not allowed:
-            raise OSError(None, "only refused addresses")
-        return allowed
-
-    async def close(self) -> None:
-        """Release what resolving needs."""
-        await self._resolver.close()
-
-
 def _cleaned(text: str) -> str:
     text = text.strip()
     if not text:
@@ -165,7 +138,7 @@ def _parse(text: str) -> URL:
         raise InvalidInput("Only http:// and https:// addresses can be asked")
     if not url.host:
         raise InvalidInput("The address names no host: write such as http://localhost:11434")
-    if url.raw_user is not None or url.raw_password is not None or "@" in url.raw_authority:
+    if "@" in text.partition("://")[2].partition("/")[0]:
         raise InvalidInput("The address must not contain a user name or password")
     if "#" in text or "?" in text:
         raise InvalidInput("The address must not contain ? or #")

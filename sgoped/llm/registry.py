@@ -338,15 +338,20 @@ async def open_registry(
     timeouts = timeouts or Timeouts.from_settings(settings)
     if kinds is None:
         kinds = await asyncio.to_thread(load_kinds)
+    failure: Exception | None = None
     async with open_session(timeouts) as session, asyncio.TaskGroup() as tasks:
         registry = Registry(
             settings, state, bus, kinds=kinds, session=session, tasks=tasks, timeouts=timeouts
         )
-        await registry.load()
         try:
+            await registry.load()
             yield registry
+        except Exception as error:  # noqa: BLE001 - raised again outside of the group
+            failure = error
         finally:
             registry.stop()
+    if failure is not None:
+        raise failure
 
 
 def _discovered_key(service_id: str) -> str:

@@ -19,9 +19,9 @@ from yarl import URL
 
 from sgoped.errors import ServiceError
 from sgoped.llm import faults
-from sgoped.llm.address import GuardedResolver
 from sgoped.llm.answer import Answer
 from sgoped.llm.decode import JsonObject, parse_object
+from sgoped.llm.resolver import GuardedResolver
 from sgoped.llm.service import Timeouts
 from sgoped.llm.types import StreamEvent
 

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+
+from sgoped.errors import InvalidInput
+from sgoped.llm.address import (
+    is_refused,
+    parse_ollama_address,
+    parse_openai_address,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("localhost:11434", "http://localhost:11434"),
+        ("localhost", "http://localhost:11434"),
+        ("127.0.0.1", "http://127.0.0.1:11434"),
+        (":1234", "http://localhost:1234"),
+        (" http://Box.LAN:8080/ ", "http://box.lan:8080"),
+        ("http://localhost:11434/v1", "http://localhost:11434"),
+        ("http://localhost:11434/api/", "http://localhost:11434"),
+        ("https://ollama.example/deep/path//", "https://ollama.example/deep/path"),
+        ("http://localhost", "http://localhost"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("http://[::]:11434", "http://[::1]:11434"),
+        ("http://[::1]:11434", "http://[::1]:11434"),
+        ("192.168.1.7:11434", "http://192.168.1.7:11434"),
+        ("http://bücher.example:1", "http://xn--bcher-kva.example:1"),
+    ],
+)
+def test_an_ollama_address_is_read_as_its_own_tools_do(text: str, address: str) -> None:
+    parsed = parse_ollama_address(text)
+    assert str(parsed) == address
+    assert str(parsed.join("/api/tags")) == f"{address}/api/tags"
+    assert parse_ollama_address(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+        ("https://api.openai.com/v1/", "https://api.openai.com/v1"),
+        ("https://api.openai.com", "https://api.openai.com/v1"),
+        ("http://localhost:8080/", "http://localhost:8080/v1"),
+        ("https://openrouter.ai/api/v1", "https://openrouter.ai/api/v1"),
+        ("http://h:1/v1/chat/completions", "http://h:1/v1"),
+        ("http://h:1/v1/models/", "http://h:1/v1"),
+    ],
+)
+def test_an_openai_address_gets_the_usual_path(text: str, address: str) -> None:
+    assert str(parse_openai_address(text)) == address
+    assert str(parse_openai_address(address)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "file:///etc/passwd",
+        "ftp://host/",
+        "gopher://host:70/",
+        "javascript://host/",
+        "http://",
+        "http:///path",
+        "http://user@host/",
+        "http://user:secret@host/",
+        "http://@host/",
+        "http://host/#x",
+        "http://host#",
+        "http://host/?a=b",
+        "http://host:0/",
+        "http://host:99999/",
+        "http://host:x/",
+        "http://ho st/",
+        "http://host\\@evil/",
+        "http://host\r\nX: y/",
+        "http://host/\x00",
+        "http://[::1/",
+        "http://" + "a" * 3000,
+        "http://169.254.169.254/latest/meta-data",
+        "http://169.254.0.1",
+        "http://[fe80::1]/",
+        "http://[fe80::1%25eth0]/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://0251.0376.0251.0376/",
+        "http://169.254.43518/",
+        "http://metadata.google.internal/",
+        "http://METADATA.google.internal./",
+        "http://metadata/",
+        "http://100.100.100.200/",
+        "http://[fd00:ec2::254]/",
+        "http://224.0.0.1/",
+    ],
+)
+def test_what_must_not_be_asked_is_refused_without_repeating_it(text: str) -> None:
+    for parse in (parse_ollama_address, parse_openai_address):
+        with pytest.raises(InvalidInput) as raised:
+            parse(text)
+        assert "secret" not in raised.value.message
+        assert "169.254" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://host", "http://HOST.:80/x", True),
+        ("http://host", "https://host", False),
+        ("http://host:1", "http://host:2", False),
+        ("http://host", "http://host.evil", False),
+        ("https://host", "https://host:443/v1", True),
+    ],
+)
+def test_a_key_is_bound_to_scheme_host_and_port(one: str, other: str, *, same: bool) -> None:
+    endpoints = parse_openai_address(one).endpoint, parse_openai_address(other).endpoint
+    assert (endpoints[0] == endpoints[1]) == same
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("http://localhost", True),
+        ("http://127.0.0.1", True),
+        ("http://10.1.2.3", True),
+        ("http://box", True),
+        ("http://box.local", True),
+        ("http://[::1]", True),
+        ("https://api.openai.com", False),
+        ("http://8.8.8.8", False),
+    ],
+)
+def test_local_is_what_stays_on_this_machine_or_network(text: str, *, local: bool) -> None:
+    assert parse_openai_address(text).is_local == local
+
+
+def test_this_machine_is_not_refused() -> None:
+    assert not any(map(is_refused, ("localhost", "127.0.0.1", "::1", "192.168.0.1", "fd00::1")))
