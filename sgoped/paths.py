@@ -175,6 +175,8 @@ def check_memory_dir(paths: Paths) -> None:
     Raises:
         StartupError: With exit code 78; the message says what to do.
     """
+    if paths.memory_dir == default_memory_dir(paths.data_dir):
+        return
     folder = Path(os.path.realpath(paths.memory_dir))
     if folder == Path(folder.anchor):
         raise _refused(folder, "is the root of the file system; name a folder of your own")

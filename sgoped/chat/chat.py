@@ -109,7 +109,11 @@ class Chat:
             run.cancel(SHUTTING_DOWN)
 
     async def execute(
-        self, action_id: str, text: str, attachments: tuple[Attachment, ...] = ()
+        self,
+        action_id: str,
+        text: str,
+        attachments: tuple[Attachment, ...] = (),
+        filename: str | None = None,
     ) -> dict[str, Any]:
         """Do an action outside a run; returns its data, with ``action`` and a ``message``.
 
@@ -117,7 +121,7 @@ class Chat:
             NotFound: There is no such action (``action_not_found``).
             SgopedError: It could not be done.
         """
-        order = self._selected(action_id, text, attachments)
+        order = replace(self._selected(action_id, text, attachments), filename=filename)
         return await execute(self._desk, order, self._tasks)
 
     def _begin(self, run: Run, work: Callable[[], Awaitable[End]]) -> None:
@@ -186,7 +190,12 @@ async def open_chat(
 
 
 async def execute_action(
-    action_id: str, user_input: str, attachments: tuple[Attachment, ...], *, chat: Chat
+    action_id: str,
+    user_input: str,
+    attachments: tuple[Attachment, ...],
+    *,
+    chat: Chat,
+    filename: str | None = None,
 ) -> dict[str, Any]:
     """See ``Chat.execute``."""
-    return await chat.execute(action_id, user_input, attachments)
+    return await chat.execute(action_id, user_input, attachments, filename)

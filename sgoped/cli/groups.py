@@ -13,6 +13,7 @@ class GroupWithDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Puts the default verb first where none can be there."""
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
-        if not args or (args[0].startswith("-") and args[0] not in own):
+        unnamed = not args or (args[0].startswith("-") and args[0] not in own)
+        if unnamed and not ctx.resilient_parsing:  # which is completion, where verbs are offered
             args = [self.default, *args]
         return super().parse_args(ctx, args)
