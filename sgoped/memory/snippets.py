@@ -49,7 +49,7 @@ def make_snippet(
     for text, ranges in chosen[start : start + max_lines]:
         if texts and offset + len(text) > MAX_SNIPPET_CHARS:
             break
-        matches += [(offset + a, offset + b) for a, b, _ in ranges]
+        matches += [(offset + a, offset + b) for a, b in _merged(ranges)]
         texts.append(text)
         offset += len(text) + 1
     last = first_line + start + max(0, len(texts) - 1)
@@ -77,6 +77,17 @@ def _find_inside(match: re.Match[str], terms: Collection[str]) -> list[tuple[int
         for term in terms
         if not term.isascii() and (at := run.find(term)) >= 0
     ]
+
+
+def _merged(ranges: Sequence[tuple[int, int, str]]) -> list[tuple[int, int]]:
+    """Ascending ranges without overlap: bigrams of one run share a character."""
+    merged: list[tuple[int, int]] = []
+    for start, end, _ in sorted(ranges):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _best_window(found: Sequence[Sequence[tuple[int, int, str]]], max_lines: int) -> int:

@@ -82,8 +82,10 @@ class IndexWorker:
         self.names = NameIndex(index_dir)
         self.bodies = BodyIndex(index_dir)
         self.haystack = PathHaystack()
+        self._mended = False
         self._load()
         self._reconciler = Reconciler(self.table)
+        self._reconciler.doubtful = self._mended
 
     # -- opening
 
@@ -115,6 +117,7 @@ class IndexWorker:
             return False
         index.delete_from("pid", next_pid)
         index.commit()
+        self._mended = True
         return True
 
     def _rename_all(self) -> None:
@@ -151,6 +154,7 @@ class IndexWorker:
                 return False
         self._scan = None
         self.verified = True
+        self._reconciler.doubtful = False
         self._take_difference(urgent=False)
         return True
 

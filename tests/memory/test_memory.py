@@ -77,7 +77,7 @@ async def test_changes_on_disk_show_up_by_themselves(tmp_path: Path) -> None:
         assert [hit.document.path for hit in await memory.search("chapter")] == [
             "deep/er/novel.txt"
         ]
-        os.rename(root / "deep", root / "moved")
+        (root / "deep").rename(root / "moved")
         await until_event(bus, FileIndexed("moved/er/novel.txt"))
         assert [hit.document.path for hit in await memory.find("novel")] == ["moved/er/novel.txt"]
         shutil.rmtree(root / "moved")

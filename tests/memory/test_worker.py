@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sgoped.memory import worker as worker_module
+from sgoped.memory.document import Kind
+from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.store import Store, open_store
+from sgoped.memory.table import FileStatus
+from sgoped.memory.worker import IndexWorker
+
+
+def ignore_error(path: str, error: OSError) -> None:
+    raise AssertionError(path) from error
+
+
+@asynccontextmanager
+async def stored(tmp_path: Path) -> AsyncGenerator[Store]:
+    async with open_store(tmp_path / "catalogue.db") as store:
+        yield store
+
+
+def make(tmp_path: Path, store: Store) -> IndexWorker:
+    (tmp_path / "root").mkdir(exist_ok=True)
+    return IndexWorker(tmp_path / "root", tmp_path / "index", store, 1_000_000)
+
+
+def settle(worker: IndexWorker) -> None:
+    worker.begin_scan(ignore_error)
+    while not worker.continue_scan():
+        pass
+    for _ in range(1000):
+        if not worker.has_work:
+            return
+        worker.step()
+    raise AssertionError("the worker never settles")
+
+
+def bodies_with(worker: IndexWorker, word: str) -> list[str]:
+    hits = worker.bodies.search([word], 50, lambda _: True)
+    return sorted(worker.table.path(hit.pid) or "?" for hit in hits)
+
+
+async def in_thread(work: Callable[[], object]) -> None:
+    await asyncio.to_thread(work)
+
+
+async def test_a_kill_between_the_index_commit_and_the_catalogue_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("kept.txt", "changed.txt", "removed.txt"):
+        (root / name).write_text(f"old words of {name}")
+
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            first = make(tmp_path, store)
+            settle(first)
+            first.close()
+            # The second life commits its index, and dies before the catalogue is saved.
+            second = make(tmp_path, store)
+            (root / "changed.txt").write_text("fresh content")
+            (root / "added.txt").write_text("fresh file")
+            (root / "removed.txt").unlink()
+            second._save = second._unsaved.clear  # type: ignore[method-assign]
+            settle(second)
+            second.names.close()
+            second.bodies.close()
+            # Meanwhile the folder changes again.
+            (root / "removed.txt").write_text("back again")
+            (root / "added.txt").unlink()
+            (root / "other.txt").write_text("other fresh")
+            third = make(tmp_path, store)
+            settle(third)
+            assert bodies_with(third, "fresh") == ["changed.txt", "other.txt"]
+            assert bodies_with(third, "old") == ["kept.txt"]
+            assert bodies_with(third, "again") == ["removed.txt"]
+            for name in ("kept", "changed", "removed", "other"):
+                assert len(third.names.by_prefix([name], 5)) == 1, name
+            assert third.names.by_prefix(["added"], 5) == []
+            assert third.names.count == 4
+            assert third.bodies.count == 4
+            third.close()
+
+        await in_thread(work)
+
+
+async def test_pending_files_are_read_after_a_restart(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for i in range(50):
+        (root / f"f{i}.txt").write_text("unread words")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            first = make(tmp_path, store)
+            first.begin_scan(ignore_error)
+            first.continue_scan()
+            first._index_names(5)
+            first.close()
+            second = make(tmp_path, store)
+            assert second.pending == 50
+            settle(second)
+            assert len(bodies_with(second, "unread")) == 50
+            second.close()
+
+        await in_thread(work)
+
+
+async def test_a_broken_writer_means_a_rebuild_and_then_the_same_answers(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for i in range(20):
+        (root / f"f{i}.txt").write_text("steady words")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            settle(worker)
+            for index in (worker.names, worker.bodies):
+                index.close()
+                (root / "f1.txt").write_text(f"steady words again {type(index).__name__}")
+                (root / f"{type(index).__name__}.txt").write_text("steady words")
+                settle(worker)
+            assert len(bodies_with(worker, "steady")) == 22
+            assert len(worker.names.by_prefix(["f"], 50)) == 20
+            worker.close()
+
+        await in_thread(work)
+
+
+async def test_an_index_that_breaks_for_ever_is_given_up_on(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a.txt").write_text("x")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+
+            def broken(*_: object) -> None:
+                raise IndexBrokenError("on purpose")
+
+            worker.bodies.add = broken  # type: ignore[method-assign, assignment]
+            with pytest.raises(IndexBrokenError):
+                for _ in range(worker_module.MAX_REBUILDS + 2):
+                    (tmp_path / "root" / "a.txt").write_text(f"x{_}")
+                    settle(worker)
+
+        await in_thread(work)
+
+
+async def test_what_a_file_is_follows_its_content(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "data.bin").write_bytes(b"\0\1\2\3")
+    (root / "notes.pdf").write_text("plain text after all")
+    (root / "unreadable").write_bytes(b"\x7fELF\0")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            settle(worker)
+            kinds = {worker.table.path(pid): worker.table.kind(pid) for pid in worker.table.pids()}
+            assert kinds == {
+                "data.bin": Kind.BINARY,
+                "notes.pdf": Kind.TEXT,
+                "unreadable": Kind.BINARY,
+            }
+            assert len(worker.names.by_prefix(["notes"], 5)) == 1
+            assert worker.names.by_prefix(["unreadable"], 5) == []
+            (root / "unreadable").write_text("now text")
+            (root / "notes.pdf").write_bytes(b"%PDF-1.4\0\0")
+            settle(worker)
+            assert len(worker.names.by_prefix(["unreadable"], 5)) == 1
+            assert worker.names.by_prefix(["notes"], 5) == []
+            worker.close()
+
+        await in_thread(work)
+
+
+async def test_a_long_text_is_indexed_as_far_as_the_limit_and_says_so(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "long.txt").write_text("early\n" + "filler line\n" * 200_000 + "late\n")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            settle(worker)
+            assert bodies_with(worker, "early") == ["long.txt"]
+            assert bodies_with(worker, "late") == []
+            [pid] = worker.table.pids()
+            assert worker.table.statuses[pid] == FileStatus.INDEXED
+            assert "only the first" in worker.table.reasons[pid]
+            worker.close()
+
+        await in_thread(work)
+
+
+async def test_a_fifo_is_never_opened_and_a_link_never_followed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    os.mkfifo(root / "pipe")
+    (tmp_path / "secret").write_text("canary")
+    (root / "link").symlink_to(tmp_path / "secret")
+    (root / "linked_folder").symlink_to(tmp_path)
+    (root / "real.txt").write_text("real")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            settle(worker)
+            assert [worker.table.path(pid) for pid in worker.table.pids()] == ["real.txt"]
+            assert bodies_with(worker, "canary") == []
+            worker.close()
+
+        await in_thread(work)
