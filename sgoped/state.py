@@ -11,19 +11,22 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlite_utils import Database as Tables
 
 from sgoped.background import background
 from sgoped.database import Database, open_database
+from sgoped.errors import StorageError
 
 KEPT_BACKUPS = 3
 BACKUP_AGE_SECONDS = 24 * 3600
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,16 @@ class State:
         self._database = database
         self.recovery = recovery
 
+    async def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        try:
+            return await self._database.run(work)
+        except sqlite3.OperationalError as error:
+            full = "full" in str(error)
+            raise StorageError(
+                f"state.db cannot be used: {error}",
+                code="storage_full" if full else "storage_failed",
+            ) from error
+
     async def load_services(self) -> list[ServiceRow]:
         """All configured services, oldest first."""
 
@@ -75,7 +88,7 @@ class State:
                 for id_, kind, name, enabled, config in rows
             ]
 
-        return await self._database.run(work)
+        return await self._run(work)
 
     async def save_service(self, row: ServiceRow) -> None:
         """Insert ``row``, or replace the one with its id in its place."""
@@ -88,7 +101,7 @@ class State:
                 (row.id, row.kind, row.name, row.enabled, json.dumps(row.config)),
             )
 
-        await self._database.run(work)
+        await self._run(work)
 
     async def delete_service(self, service_id: str) -> bool:
         """Forget a service; whether there was one."""
@@ -97,7 +110,7 @@ class State:
             cursor = connection.execute("delete from service where id = ?", (service_id,))
             return cursor.rowcount > 0
 
-        return await self._database.run(work)
+        return await self._run(work)
 
     async def get_value(self, key: str) -> str | None:
         """The value stored under ``key``."""
@@ -106,7 +119,7 @@ class State:
             row = connection.execute("select value from value where key = ?", (key,)).fetchone()
             return None if row is None else str(row[0])
 
-        return await self._database.run(work)
+        return await self._run(work)
 
     async def set_value(self, key: str, value: str | None) -> None:
         """Store ``value`` under ``key``; ``None`` forgets it."""
@@ -117,7 +130,7 @@ class State:
             else:
                 connection.execute("insert or replace into value values (?, ?)", (key, value))
 
-        await self._database.run(work)
+        await self._run(work)
 
     async def load_uses(self) -> dict[str, tuple[float, float]]:
         """Per path: the decayed count of uses, and when the last one was (unix seconds)."""
@@ -128,7 +141,7 @@ class State:
                 path.decode("utf-8", "surrogateescape"): (count, at) for path, count, at in rows
             }
 
-        return await self._database.run(work)
+        return await self._run(work)
 
     async def save_use(self, path: str, count: float, last_used_at: float) -> None:
         """Remember how often and when a file was used."""
@@ -139,7 +152,7 @@ class State:
                 (path.encode("utf-8", "surrogateescape"), count, last_used_at),
             )
 
-        await self._database.run(work)
+        await self._run(work)
 
 
 def _is_sound(path: Path) -> bool:

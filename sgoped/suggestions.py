@@ -59,7 +59,7 @@ class Suggestions:
 
     async def all_files(self, limit: int = MAX_LISTED) -> tuple[list[Suggestion], int]:
         """The first ``limit`` of everything, newest use first, and how many there are."""
-        documents, total = self._memory.documents(limit)
+        documents, total = await self._memory.documents(limit)
         label = self._memory.label
         return [_file(document, label(document), "", ()) for document in documents], total
 

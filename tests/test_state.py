@@ -5,6 +5,9 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from sgoped.errors import StorageError
 from sgoped.state import ServiceRow, open_state
 
 ROW = ServiceRow("home", "ollama", "At home", enabled=True, config={"host": "h", "api_key": "k"})
@@ -73,3 +76,12 @@ async def test_a_damaged_file_without_a_good_backup_means_a_fresh_start(tmp_path
         assert "started afresh" in state.recovery
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("pragma quick_check").fetchone() == ("ok",)
+
+
+async def test_a_database_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    async with open_state(tmp_path / "state.db", tmp_path / "backups") as state:
+        await state._database.run(lambda c: c.execute("pragma max_page_count = 1"))
+        with pytest.raises(StorageError) as failure:
+            await state.set_value("key", "x" * 100_000)
+        assert failure.value.code == "storage_full"
+        assert await state.get_value("key") is None

@@ -6,7 +6,8 @@
 from sgoped.memory.document import Document, Kind, document_id, shown
 from sgoped.memory.finder import PathHit
 from sgoped.memory.indexer import IndexStatus
-from sgoped.memory.memory import Counts, Memory, SavedFile, TextFile, open_memory
+from sgoped.memory.memory import Counts, Memory, SavedFile, TextFile
+from sgoped.memory.opening import open_memory
 from sgoped.memory.searcher import Passage
 from sgoped.memory.states import FileState
 from sgoped.memory.versions import Version

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgoped.background import background
-from sgoped.config import Settings
 from sgoped.errors import NotFound, NotText, PathRefused
-from sgoped.events import Bus, WatcherChanged
 from sgoped.memory.document import Document, Kind, path_from_id, safe_relative_path, shown
 from sgoped.memory.files import Files, Saved, etag_of
 from sgoped.memory.finder import Finder, PathHit, Recents
-from sgoped.memory.indexer import Indexer, IndexStatus, open_indexer
+from sgoped.memory.indexer import Indexer, IndexStatus
 from sgoped.memory.labels import label, resolve
 from sgoped.memory.scanner import is_ignored
 from sgoped.memory.searcher import Passage, Searcher
 from sgoped.memory.snippets import SNIPPET_LINES
 from sgoped.memory.states import FileState, list_states
-from sgoped.memory.store import open_store
 from sgoped.memory.textual import decode_text, encode_text
-from sgoped.memory.uses import Uses, load_uses
+from sgoped.memory.uses import Uses
 from sgoped.memory.versions import Version, Versions
-from sgoped.memory.watcher import WatcherStatus, open_watcher
-from sgoped.paths import Paths
-from sgoped.state import State
+from sgoped.memory.watcher import WatcherStatus
 
 # A write has succeeded once its bytes are on the disk; the index may lag behind under load.
 INDEX_WAIT_SECONDS = 2.0
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +136,10 @@ class Memory:
         """
         return list_states(self._table, state, path, limit, after)
 
-    def documents(self, limit: int = 1000) -> tuple[list[Document], int]:
+    async def documents(self, limit: int = 1000) -> tuple[list[Document], int]:
         """The ``limit`` documents used or changed last, newest first, and the number of all."""
-        return self._recents.newest(limit)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._recents.newest, limit)
 
     def label(self, document: Document) -> str:
         """What identifies a document to a person; see ``labels``."""
@@ -265,7 +257,7 @@ class Memory:
         path = path_from_id(reference)
         if path is not None and self._table.find(path) is not None:
             return path
-        return await self._checked_path(reference)
+        return await self._checked_path(path or reference)
 
     def _encoding_of(self, path: str) -> str:
         try:
@@ -310,7 +302,8 @@ class Memory:
         Raises:
             NotFound, Conflict, PathRefused, StorageError: As for ``write_text``.
         """
-        path, to = await self._writable_path(path), await self._checked_path(to)
+        path = await self._writable_path(path)
+        to = await self._checked_path(path_from_id(to) or to)
 
         saved = await asyncio.to_thread(self._files.rename, path, to)
         await self._index_now([path, to])
@@ -356,62 +349,3 @@ class Memory:
 
 def _saved(saved: Saved) -> SavedFile:
     return SavedFile(saved.path, saved.size, saved.etag, saved.created, saved.version)
-
-
-async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
-    """The watcher is a hint; now and then the whole folder is compared."""
-    while True:
-        await asyncio.sleep(seconds)
-        indexer.report(None)
-
-
-@asynccontextmanager
-async def open_memory(
-    paths: Paths, settings: Settings, state: State, bus: Bus
-) -> AsyncGenerator[Memory]:
-    """Open the memory folder: catalogue, indexes, watcher.
-
-    Suggestions come from the persisted index at once; comparing it with the disk goes on in the
-    background (``index_status().verified``).
-    """
-    root = paths.memory_dir
-    versions = Versions(paths.versions_dir, settings.max_versions_bytes)
-    files = Files(root, versions, settings.max_file_bytes)
-    executor = ThreadPoolExecutor(2, thread_name_prefix="memory")
-    async with AsyncExitStack() as stack:
-        stack.callback(executor.shutdown)
-        await asyncio.to_thread(files.sweep_temporary_files)
-        store = await stack.enter_async_context(open_store(paths.catalogue_db))
-        indexer = await stack.enter_async_context(
-            open_indexer(
-                root,
-                paths.index_dir,
-                store,
-                bus,
-                max_index_bytes=settings.max_index_bytes,
-                quiet_seconds=settings.quiet_seconds,
-                max_delay_seconds=settings.max_delay_seconds,
-            )
-        )
-        uses = await load_uses(state)
-        memory = Memory(
-            root=root,
-            files=files,
-            versions=versions,
-            indexer=indexer,
-            uses=uses,
-            executor=executor,
-            max_index_bytes=settings.max_index_bytes,
-        )
-
-        def on_status(status: WatcherStatus) -> None:
-            memory.note_watcher(status)
-            bus.publish(WatcherChanged(status.state, status.reason))
-
-        await stack.enter_async_context(
-            open_watcher(root, settings, on_status=on_status, on_paths=indexer.report)
-        )
-        await stack.enter_async_context(
-            background(reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds))
-        )
-        yield memory

@@ -241,7 +241,7 @@ async def test_a_models_text_triggers_nothing(served: World) -> None:
 async def test_a_referenced_file_counts_as_used(served: World) -> None:
     await served.write({"a.md": "1", "b.md": "2"})
     await served.ask("see @a.md")
-    newest = served.memory.documents(1)[0]
+    newest, _ = await served.memory.documents(1)
     assert [document.path for document in newest] == ["a.md"]
 
 

@@ -31,7 +31,7 @@ async def test_what_lies_in_the_folder_is_counted_by_kind(tmp_path: Path) -> Non
         counts = memory.counts()
         assert (counts.files, counts.folders, counts.images) == (3, 1, 1)
         assert counts.total_items == 5
-        documents, total = memory.documents()
+        documents, total = await memory.documents()
         assert {document.path for document in documents} == {
             "a.txt",
             "src",
@@ -55,7 +55,7 @@ async def test_ignored_files_are_neither_listed_nor_read(tmp_path: Path) -> None
     write(root, "build/out.txt", "canary")
     write(root, "kept.txt", "plain")
     async with opened(tmp_path) as memory:
-        assert [document.path for document in memory.documents()[0]] == ["kept.txt"]
+        assert [document.path for document in (await memory.documents())[0]] == ["kept.txt"]
         for path in ("secret.txt", "build/out.txt", document_id("secret.txt"), ".gitignore"):
             with pytest.raises(PathRefused):
                 await memory.read_text(path)
@@ -234,7 +234,7 @@ async def test_a_name_that_is_not_utf_8_is_listed_and_read_by_its_id(tmp_path: P
     (root / os.fsdecode(b"caf\xe9.txt")).write_text("latin name")
     (root / "line\nbreak.txt").write_text("odd name")
     async with opened(tmp_path) as memory:
-        for document in memory.documents()[0]:
+        for document in (await memory.documents())[0]:
             document.shown_path.encode()
             memory.label(document).encode()
             by_label = await memory.read_text(memory.label(document))
@@ -250,7 +250,7 @@ async def test_use_brings_a_file_to_the_front_and_survives_a_restart(tmp_path: P
         for _ in range(5):
             await memory.record_use("plan_c.md")
         assert (await found(memory, "plan"))[0] == "plan_c.md"
-        assert memory.documents()[0][0].path == "plan_c.md"
+        assert (await memory.documents())[0][0].path == "plan_c.md"
     async with opened(tmp_path) as memory:
         assert (await found(memory, "plan"))[0] == "plan_c.md"
         assert (await found(memory, "plan_a"))[0] == "plan_a.md"
