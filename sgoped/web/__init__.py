@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from sgoped.web.keys import BOUND, Bound
+from sgoped.web.serving import runner_options
 
-__all__ = ["BOUND", "Bound"]
+__all__ = ["BOUND", "Bound", "runner_options"]

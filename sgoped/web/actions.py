@@ -32,6 +32,10 @@ async def run_action(request: web.Request) -> web.StreamResponse:
     """Run an action outside a chat and return its result."""
     body = await read_body(request, ExecuteAction)
     work = execute_action(
-        body.action_id, body.user_input, attachments(body.attachments), chat=request.app[CHAT]
+        body.action_id,
+        body.user_input,
+        attachments(body.attachments),
+        chat=request.app[CHAT],
+        filename=body.knowledge_filename or None,
     )
     return reply(await request.app[SAVES].run(work))

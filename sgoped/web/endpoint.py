@@ -21,6 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 HTML = "text/html"
+WEBSOCKET = "websocket"  # no media type: the operation is not HTTP any more
 
 MAX_BODY_BYTES = web.RequestKey("max_body_bytes", int)
 

@@ -126,5 +126,4 @@ def preflight_headers() -> Mapping[str, str]:
         "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
         "Access-Control-Allow-Headers": "Content-Type, If-Match, Last-Event-ID",
         "Access-Control-Max-Age": "7200",
-        "Allow": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
     }

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 import sgoped
-from sgoped.web.endpoint import JSON, Endpoint, endpoint
+from sgoped.web.endpoint import EVENT_STREAM, JSON, WEBSOCKET, Endpoint, endpoint
 from sgoped.web.parameters import Parameter
 from sgoped.web.replies import ErrorReply
 from sgoped.web.wire import reply
@@ -50,10 +50,14 @@ def build_document(described: Sequence[Described]) -> dict[str, Any]:
     """Describe every operation: ``described`` is method, path and endpoint of each."""
     schemas = _Schemas(operation for _, _, operation in described)
     paths: dict[str, dict[str, Any]] = {}
+    sockets: dict[str, dict[str, Any]] = {}
     for method, path, operation in described:
         entry = _operation(operation, schemas)
-        paths.setdefault(_plain(path), {})[method.lower()] = entry
         entry["operationId"] = _operation_id(operation, path)
+        if operation.media_type == WEBSOCKET:
+            sockets[path] = entry
+        else:
+            paths.setdefault(_plain(path), {})[method.lower()] = entry
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,6 +67,7 @@ def build_document(described: Sequence[Described]) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
+        "x-websockets": sockets,  # OpenAPI has no place for them
         "components": {"schemas": schemas.definitions},
     }
 
@@ -127,15 +132,23 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _responses(operation: Endpoint, schemas: _Schemas) -> dict[str, Any]:
-    good: dict[str, Any] = {"description": "Done."}
+    answers = {str(status): _failure(status) for status in _failures(operation)}
+    if operation.media_type == WEBSOCKET:
+        return {"101": {"description": "The socket is open."}} | answers
+    content: dict[str, Any] = {"schema": {"type": "string"}}
     if operation.media_type == JSON:
-        good["content"] = {JSON: {"schema": schemas.of(operation.returns)}}
-    else:
-        good["content"] = {operation.media_type: {"schema": {"type": "string"}}}
-        if operation.returns is not None:
-            good["description"] = "A stream; the data of each event is as `itemSchema` says."
-            good["content"][operation.media_type]["itemSchema"] = schemas.of(operation.returns)
-    return {"200": good} | {str(status): _failure(status) for status in _failures(operation)}
+        content["schema"] = schemas.of(operation.returns)
+    elif operation.media_type == EVENT_STREAM:
+        content = {"itemSchema": _stream_item(schemas.of(operation.returns))}
+    good = {"description": "Done.", "content": {operation.media_type: content}}
+    return {"200": good} | answers
+
+
+def _stream_item(data: dict[str, Any]) -> dict[str, Any]:
+    """One server-sent event, as OpenAPI 3.2 describes them."""
+    as_json = {"type": "string", "contentMediaType": JSON, "contentSchema": data}
+    properties = {"data": as_json, "id": {"type": "string"}, "event": {"type": "string"}}
+    return {"type": "object", "required": ["data"], "properties": properties}
 
 
 def _failures(operation: Endpoint) -> list[int]:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sgoped.web.wire import InvalidShape
 
-MAX_PATH_CHARS = 4096
+MAX_PATH_CHARS = 4000
 MAX_QUERY_CHARS = 512
 
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -45,6 +45,7 @@ class Text:
         max_chars: Longer values are refused.
         required: Absence is refused; otherwise it reads as an empty string.
         choices: The only values, where there are but a few.
+        pattern: For the document; its reader checks it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Text:
     max_chars: int = MAX_QUERY_CHARS
     required: bool = False
     choices: tuple[str, ...] = ()
+    pattern: str = ""
 
     def read(self, request: web.Request) -> str:
         """Return the value.
@@ -82,6 +84,8 @@ class Text:
             schema["minLength"] = 1
         if self.choices:
             schema["enum"] = list(self.choices) if self.required else ["", *self.choices]
+        if self.pattern:
+            schema["pattern"] = self.pattern
         return schema
 
 
@@ -132,11 +136,12 @@ class Whole:
 
 Parameter = Text | Whole
 
-_ETAG = re.compile(r'(?:W/)?"([^"]*)"|([^",*\s]+)')
+_ETAG = re.compile(r'(?:W/)?"([!#-~]*)"|([!#-)+\-.-~]+)')
 IF_MATCH = Text(
     "If-Match",
     "The ETag the file had when it was read; a change since then is answered with 409.",
     where="header",
+    pattern=f"^(?:{_ETAG.pattern})$",
 )
 
 
@@ -144,12 +149,11 @@ def read_if_match(request: web.Request) -> str | None:
     """Return the one ETag of If-Match, without quotes, or ``None`` when the header is absent.
 
     Raises:
-        InvalidShape: The header holds anything but one ETag.
+        InvalidShape: The header holds anything but one ETag; an empty one never means "always".
     """
-    value = IF_MATCH.read(request).strip()
-    if not value:
+    if IF_MATCH.name not in request.headers:
         return None
-    found = _ETAG.fullmatch(value)
+    found = _ETAG.fullmatch(IF_MATCH.read(request).strip())
     if found is None:
         raise InvalidShape("If-Match: give one ETag in quotes", code="invalid_parameter")
     return found[1] if found[1] is not None else found[2]

@@ -72,7 +72,7 @@ ROUTES = (
     Route("POST",   "/api/chat/stream",                chat.stream_chat),
     Route("POST",   "/api/chat/stop",                  chat.stop_chat),
     Route("GET",    "/api/chat/status",                chat.chat_status),
-    Route("GET",    "/ws/suggestions",                 websocket.suggestions_socket),
+    Route("GET",    "/ws/suggestions",                 websocket.suggestions_socket),  # a socket
 )
 # fmt: on
 

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 MAX_ID_CHARS = 512
-MAX_PATH_CHARS = 4096
+MAX_NAME_CHARS = 200
+MAX_SERVICE_ID_CHARS = 100
+MAX_PATH_CHARS = 4000
 MAX_ATTACHMENTS = 1000
-MAX_MODELS = 10_000
+MAX_MODELS = 1000
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 Path = Annotated[
@@ -23,13 +25,14 @@ Path = Annotated[
         description="Relative to the memory folder, /-separated; or a suggestion's id.",
     ),
 ]
+ModelName = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
 ServiceKind = Annotated[str, Field(min_length=1, max_length=64, examples=["ollama", "openai"])]
 
 
 class Body(BaseModel):
     """What every request body has in common."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class ServiceConfig(BaseModel):
@@ -38,10 +41,10 @@ class ServiceConfig(BaseModel):
     A kind that a plug-in adds may have fields of its own.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
     __pydantic_extra__: dict[str, JsonValue]
 
-    name: Annotated[str, Field(max_length=MAX_ID_CHARS)] = ""
+    name: Annotated[str | None, Field(max_length=MAX_NAME_CHARS)] = None
     host: Annotated[str | None, Field(max_length=2048)] = None
     base_url: Annotated[
         str | None, Field(max_length=2048, description="Empty: the official endpoint.")
@@ -54,7 +57,7 @@ class ServiceConfig(BaseModel):
         ),
     ] = None
     models: Annotated[
-        list[Id] | None, Field(max_length=MAX_MODELS, description="Empty: discover them.")
+        list[ModelName] | None, Field(max_length=MAX_MODELS, description="Empty: discover them.")
     ] = None
 
     def given(self) -> dict[str, Any]:
@@ -72,7 +75,7 @@ class TryService(Body):
 class AddService(Body):
     """A service to save; the same id replaces."""
 
-    service_id: Id
+    service_id: Annotated[str, Field(min_length=1, max_length=MAX_SERVICE_ID_CHARS)]
     service_type: ServiceKind
     config: ServiceConfig
 
@@ -149,6 +152,7 @@ class ExecuteAction(Body):
     action_id: Id
     user_input: str = ""
     attachments: Annotated[list[AttachmentBody], Field(max_length=MAX_ATTACHMENTS)] = []
+    knowledge_filename: Annotated[str | None, Field(max_length=MAX_PATH_CHARS)] = None
 
 
 class Previews(Body):

@@ -19,7 +19,7 @@ DEFAULT_STATES = 100
 
 Q = Text("q", "Words to find in the files.", required=True)
 LIMIT = Whole("limit", "10 by default.", minimum=1, maximum=100)
-PART = Text("path", "Only files whose path contains this.", max_chars=MAX_PATH_CHARS)
+PART = Text("path", "Only files whose path contains this.")
 EXT = Text("ext", "Only files with this suffix, with or without its dot.", max_chars=64)
 
 STATE = Text(

@@ -19,6 +19,7 @@ from sgoped.web.replies import (
 )
 from sgoped.web.schemas import (
     MAX_ID_CHARS,
+    MAX_SERVICE_ID_CHARS,
     AddService,
     ChangeService,
     DefaultModel,
@@ -28,7 +29,7 @@ from sgoped.web.schemas import (
 from sgoped.web.wire import reply
 
 SERVICE_ID = Text(
-    "service_id", "The service's id.", where="path", max_chars=MAX_ID_CHARS, required=True
+    "service_id", "The service's id.", where="path", max_chars=MAX_SERVICE_ID_CHARS, required=True
 )
 MODEL_ID = Text("model_id", "The model's id.", where="path", max_chars=MAX_ID_CHARS, required=True)
 
@@ -100,7 +101,7 @@ async def _save(
     return reply(answer)
 
 
-@endpoint("services", parameters=(SERVICE_ID,), returns=SuccessReply, fails=(404, 500, 507))
+@endpoint("services", parameters=(SERVICE_ID,), returns=SuccessReply, fails=(400, 404, 500, 507))
 async def remove_service(request: web.Request) -> web.StreamResponse:
     """Remove a service; its key is remembered for some minutes, in case it is added again."""
     service_id = SERVICE_ID.read(request)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from sgoped.errors import SgopedError
 from sgoped.memory import Memory
 from sgoped.suggestions import Suggestion, Suggestions
-from sgoped.web.endpoint import endpoint
+from sgoped.web.endpoint import WEBSOCKET, endpoint
 from sgoped.web.keys import LIVE, MEMORY, SETTINGS, SUGGESTIONS
 from sgoped.web.middlewares import log_unexpected
 from sgoped.web.render import hit_json
@@ -36,7 +36,7 @@ Failure = str
 Queued = SocketRequest | Failure
 
 
-@endpoint("suggestions", fails=(400, 426, 503))
+@endpoint("suggestions", media_type=WEBSOCKET, fails=(426, 503))
 async def suggestions_socket(request: web.Request) -> web.StreamResponse:
     """Open a WebSocket for suggestions while a person types.
 

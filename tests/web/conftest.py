@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from sgoped.app import create_app
 from sgoped.config import Settings, load_settings
 from sgoped.paths import create_directories, resolve_paths
-from sgoped.web import BOUND
+from sgoped.web import BOUND, runner_options
 
 Client = TestClient[web.Request, web.Application]
 EXAMPLES = {
@@ -56,7 +56,9 @@ def app(settings: Settings, folder: Path) -> web.Application:
 async def client(app: web.Application) -> AsyncIterator[Client]:
     """A client of the running application, once its index equals the disk."""
     server = TestServer(app)
-    await server.start_server(access_log=None, shutdown_timeout=5.0)
+    options = runner_options()
+    options.pop("handler_cancellation")  # a TestServer has it on already
+    await server.start_server(shutdown_timeout=5.0, **options)
     bound = app[BOUND]
     bound.port, bound.url = server.port or 0, f"http://127.0.0.1:{server.port}"
     async with TestClient(server) as client:

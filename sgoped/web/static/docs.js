@@ -173,8 +173,9 @@ function fillOperation(details, method, path, operation, schemas) {
   }
   details.append(element("h4", {}, "Answers"), table(["status", "what", "shape"],
     Object.entries(operation.responses).map(([status, response]) => {
-      const [type, content] = Object.entries(response.content)[0];
-      return [status, response.description + " (" + type + ")", linkedType(content.itemSchema || content.schema)];
+      const [type, content] = Object.entries(response.content || { none: {} })[0];
+      const shape = content.itemSchema ? content.itemSchema.properties.data.contentSchema : content.schema;
+      return [status, response.description + " (" + type + ")", linkedType(shape)];
     })));
   if (!path.startsWith("/ws/")) {
     details.append(element("h4", {}, "Try it"), tryForm(method.toUpperCase(), path, operation, schemas));
@@ -195,7 +196,8 @@ function showShapes(schemas) {
 function showOperations(document_) {
   const target = document.getElementById("operations");
   const topics = new Map();
-  for (const [path, item] of Object.entries(document_.paths)) {
+  const sockets = Object.entries(document_["x-websockets"]).map(([path, socket]) => [path, { get: socket }]);
+  for (const [path, item] of [...Object.entries(document_.paths), ...sockets]) {
     for (const [method, operation] of Object.entries(item)) {
       const topic = operation.tags[0];
       if (!topics.has(topic)) topics.set(topic, element("section", {}, element("h2", {}, topic)));

@@ -1,0 +1,40 @@
+"""Health, counts and refresh, over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sgoped.web import replies
+from tests.web.conftest import Client
+from tests.web.shapes import check
+
+
+async def test_a_clean_slate_is_healthy_on_both_addresses(client: Client) -> None:
+    for path in ("/health", "/api/health"):
+        async with client.get(path) as response:
+            answer = await response.json()
+        check(replies.HealthReply, answer)
+        assert answer["status"] == "healthy"
+        assert answer["index"]["verified"] is True
+        assert answer["services"] == {}
+
+
+async def test_the_dashboard_is_counted(client: Client) -> None:
+    async with client.get("/api/stats") as response:
+        answer = await response.json()
+    check(replies.StatsReply, answer)
+    memory = answer["short_term_memory"]
+    assert memory == {"total_items": 4, "files": 2, "folders": 1, "images": 1}
+    assert answer["llm_services"]["default_model"] == ""
+    assert answer["long_term_memory"]["total_actions"] >= 1
+
+
+async def test_after_a_refresh_the_index_equals_the_disk(client: Client, folder: Path) -> None:
+    (folder / "added.md").write_text("hello")
+    (folder / "readme.md").unlink()
+    async with client.post("/api/refresh") as response:
+        assert response.status == 200
+        check(replies.RefreshReply, await response.json())
+    async with client.get("/api/files") as response:
+        paths = {item["metadata"]["path"] for item in await response.json()}
+    assert paths == {"added.md", "photo.png", "src", "src/foo.py"}

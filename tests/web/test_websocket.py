@@ -1,0 +1,175 @@
+"""The socket session: answers in order, superseded look-ups, errors that leave it open."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import WSCloseCode, WSMsgType
+
+from sgoped.web.keys import SUGGESTIONS
+from sgoped.web.websocket import MAX_MESSAGE_BYTES
+from tests.web.conftest import Client
+
+PATH = "/ws/suggestions"
+
+
+async def test_files_actions_and_search_are_answered(client: Client) -> None:
+    async with client.ws_connect(PATH) as socket:
+        await socket.send_json({"type": "files", "query": "readme"})
+        files = await socket.receive_json()
+        assert set(files) == {"type", "query", "suggestions"}
+        assert (files["type"], files["query"]) == ("files", "readme")
+        first = files["suggestions"][0]
+        assert set(first) == {"id", "label", "description", "metadata"}
+        assert first["metadata"]["path"] == "readme.md"
+        await socket.send_json({"type": "actions", "query": "add"})
+        actions = await socket.receive_json()
+        assert actions["suggestions"][0]["label"] == "add_knowledge"
+        await socket.send_json({"type": "search", "query": "engine", "id": 7})
+        search = await socket.receive_json()
+        assert set(search) == {"type", "query", "hits", "id"}
+        assert search["id"] == 7
+        assert {hit["path"] for hit in search["hits"]} == {"readme.md", "src/foo.py"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "{",
+        "[]",
+        '"files"',
+        "{}",
+        '{"type": "files"}',
+        '{"type": "nonsense", "query": "x"}',
+        '{"type": "files", "query": 5}',
+        '{"type": "files", "query": null}',
+        '{"type": ["files"], "query": "x"}',
+        '{"type": "files", "query": "x", "id": {}}',
+        '{"type": "files", "query": "x", "id": true}',
+        '{"type": "files", "query": "x", "id": 1.5}',
+        '{"type": "files", "query": "' + "x" * 513 + '"}',
+        '{"type": "files", "query": "\\ud800"}',
+        '{"type": "files", "query": NaN}',
+        "[" * 30_000,
+        '{"type": "files", "query": "x", "more": ' + "[" * 30_000 + "}",
+        b"\x00\xff",
+    ],
+)
+async def test_what_is_no_request_is_an_error_and_the_socket_stays_open(
+    client: Client, message: str | bytes
+) -> None:
+    async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
+        if isinstance(message, bytes):
+            await socket.send_bytes(message)
+        else:
+            await socket.send_str(message)
+        answer = await socket.receive_json()
+        assert answer["type"] == "error"
+        assert answer["message"]
+        await socket.send_json({"type": "files", "query": "readme"})
+        assert (await socket.receive_json())["type"] == "files"
+
+
+async def test_answers_come_in_order(client: Client) -> None:
+    async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
+        for n in range(200):
+            kind = ("files", "actions", "search")[n % 3]
+            await socket.send_json({"type": kind, "query": f"q{n}"})
+        queries = [(await socket.receive_json())["query"] for _ in range(200)]
+    assert queries == [f"q{n}" for n in range(200)]
+
+
+async def test_of_those_that_wait_only_the_newest_is_computed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggestions = client.server.app[SUGGESTIONS]  # type: ignore[attr-defined]  # a TestServer's
+    go_on = asyncio.Event()
+    computed: list[str] = []
+
+    async def slow(query: str, limit: int = 10) -> list[Any]:
+        computed.append(query)
+        await go_on.wait()
+        return []
+
+    monkeypatch.setattr(type(suggestions), "files", staticmethod(slow))
+    async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
+        for n in range(5):
+            await socket.send_json({"type": "files", "query": f"q{n}", "id": n})
+        await socket.send_json({"type": "files", "query": "no id"})
+        await socket.send_json({"type": "actions", "query": "add", "id": "a"})
+        await socket.ping()
+        async with client.get("/health"):
+            go_on.set()
+        answers = [await socket.receive_json() for _ in range(7)]
+    assert answers[1:4] == [{"id": n, "superseded": True} for n in range(1, 4)]
+    assert answers[4]["query"] == "q4"
+    assert answers[5]["query"] == "no id"
+    assert "suggestions" in answers[6], "another type is not superseded"
+    assert computed[-2:] == ["q4", "no id"]
+
+
+async def test_a_failing_look_up_is_one_error(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggestions = client.server.app[SUGGESTIONS]  # type: ignore[attr-defined]  # a TestServer's
+
+    async def broken(query: str, limit: int = 10) -> list[Any]:
+        raise RuntimeError
+
+    monkeypatch.setattr(type(suggestions), "files", staticmethod(broken))
+    async with client.ws_connect(PATH) as socket:
+        await socket.send_json({"type": "files", "query": "x", "id": "i"})
+        answer = await socket.receive_json()
+        assert (answer["type"], answer["id"]) == ("error", "i")
+        await socket.send_json({"type": "actions", "query": "add"})
+        assert (await socket.receive_json())["type"] == "actions"
+
+
+async def test_a_message_over_the_cap_closes_the_socket(client: Client) -> None:
+    async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
+        await socket.send_str("x" * (MAX_MESSAGE_BYTES + 1))
+        message = await socket.receive()
+        assert message.type is WSMsgType.CLOSE
+        assert message.data == WSCloseCode.MESSAGE_TOO_BIG
+
+
+async def test_nothing_is_compressed(client: Client) -> None:
+    async with client.ws_connect(PATH, compress=15) as socket:
+        assert socket.compress == 0
+
+
+async def test_a_request_that_is_no_upgrade_is_told_so(client: Client) -> None:
+    async with client.get(PATH) as response:
+        assert (response.status, (await response.json())["code"]) == (426, "upgrade_required")
+
+
+async def test_shutting_down_closes_sockets_as_going_away(client: Client) -> None:
+    sockets = [await client.ws_connect(PATH) for _ in range(20)]
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        closing = group.create_task(client.server.close())
+        messages = [await socket.receive() for socket in sockets]
+        await closing
+    assert {message.data for message in messages} == {WSCloseCode.GOING_AWAY}
+
+
+async def test_a_client_that_does_not_read_is_held_back(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggestions = client.server.app[SUGGESTIONS]  # type: ignore[attr-defined]  # a TestServer's
+    computed = 0
+
+    async def count(query: str, limit: int = 10) -> list[Any]:
+        nonlocal computed
+        computed += 1
+        return []
+
+    monkeypatch.setattr(type(suggestions), "files", staticmethod(count))
+    async with asyncio.timeout(30), client.ws_connect(PATH) as socket:
+        for n in range(3_000):
+            await socket.send_json({"type": "files", "query": str(n)})
+        for n in range(3_000):
+            assert (await socket.receive_json())["query"] == str(n)
+    assert computed == 3_000
