@@ -118,8 +118,13 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    home: Folder | None = Field(None, description="One root for everything sgoped keeps")
-    memory_dir: Folder | None = Field(None, description="The folder to watch")
+    home: Folder | None = Field(
+        None,
+        description="One root for everything sgoped keeps; unset: the usual places of the platform",
+    )
+    memory_dir: Folder | None = Field(
+        None, description="The folder to watch; unset: `memory/short_term` in the data directory"
+    )
     host: Annotated[str, AfterValidator(_loopback)] = Field(
         "localhost", description="Where to listen; `localhost` is 127.0.0.1 and ::1"
     )
@@ -168,26 +173,28 @@ class Settings(BaseSettings):
         100, description="Typed text longer than this gets a summary in `/add_knowledge`"
     )
     allowed_hosts: Annotated[Names, AfterValidator(_host_names)] = Field(
-        (), description="Further `Host` headers to answer to"
+        (), description="Further `Host` headers to answer to, comma-separated"
     )
     allowed_origins: Annotated[Names, AfterValidator(_origins)] = Field(
-        (), description="Further web pages that may call"
+        (), description="Further origins of web pages that may call, comma-separated"
     )
     ollama_host: Annotated[
         Annotated[str, AfterValidator(_ollama_url)] | None, BeforeValidator(_empty_is_none)
     ] = Field(None, validation_alias="OLLAMA_HOST", description="An Ollama server to start with")
     openai_api_key: Annotated[SecretStr | None, BeforeValidator(_empty_is_none)] = Field(
-        None, validation_alias="OPENAI_API_KEY", description="The key of the service below"
+        None,
+        validation_alias="OPENAI_API_KEY",
+        description="The key of an OpenAI-compatible service to start with",
     )
     openai_base_url: Annotated[
         Annotated[str, AfterValidator(_base_url)] | None, BeforeValidator(_empty_is_none)
     ] = Field(
         None,
         validation_alias="OPENAI_BASE_URL",
-        description="An OpenAI-compatible service to start with; unset: OpenAI's own",
+        description="Where that service is; unset: OpenAI's own",
     )
     openai_models: Names = Field(
-        (), validation_alias="OPENAI_MODELS", description="Its models to offer"
+        (), validation_alias="OPENAI_MODELS", description="Which of its models to offer"
     )
     default_model: Annotated[str | None, BeforeValidator(_empty_is_none)] = Field(
         None, validation_alias="DEFAULT_MODEL", description="The model to use unless one is named"

@@ -71,7 +71,10 @@ def _own_command() -> str:
     own = Path(sys.argv[0])
     if found is not None and own.exists() and Path(found).samefile(own):
         return "sgoped"
-    return shlex.quote(str(own)) if own.name == "sgoped" else f"{sys.executable} -m sgoped"
+    if own.name != "sgoped":
+        return f"{sys.executable} -m sgoped"
+    short = _short(own)
+    return short if shlex.quote(short[1:]) == short[1:] else shlex.quote(str(own))
 
 
 def _short(path: Path) -> str:
