@@ -24,7 +24,7 @@ from sgoped.daemon.readiness import announced, notify
 from sgoped.daemon.sockets import Listening, listen
 from sgoped.errors import SgopedError, StartupError
 from sgoped.paths import Paths, create_directories
-from sgoped.web import keys
+from sgoped.web import keys, runner_options
 
 # aiohttp waits up to twice as long for what on_shutdown did not end.
 _SHUTDOWN_SECONDS = 1.5
@@ -95,10 +95,9 @@ class _Daemon:
         self._app = create_app(settings, paths)
         self._runner = web.AppRunner(
             self._app,
-            handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_SECONDS,
             keepalive_timeout=_KEEPALIVE_SECONDS,
-            access_log=None,
+            **runner_options(),
         )
 
     async def run(self) -> None:
