@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import sys
 import threading
@@ -46,6 +47,8 @@ if sys.platform == "linux":
 else:
     from watchdog.observers import Observer
 
+
+_LOG = logging.getLogger(__name__)
 
 _EVENTS: list[type[FileSystemEvent]] = [
     # Opened and closed-without-writing are left out: our own reads would make them.
@@ -170,9 +173,25 @@ if sys.platform == "linux":
                     self._inbox.alarm(out_of_watches=True)
                 raise
 
+        def _add_callback(
+            self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
+        ) -> WatchDescriptor:
+            # As inherited, less its warning that the directory is watched already: a new one
+            # often is, found by watchdog's walk and by its event, and the warning's text holds
+            # every path there is.
+            watch = self._get_or_create_watch(path, mask)
+            watch.callbacks[id_] = callback
+            return watch.wd
+
         def handle_event(self, event: InotifyEvent) -> None:
             """Let watchdog renew its watches after an overflow, then have all looked at."""
-            super().handle_event(event)
+            try:
+                super().handle_event(event)
+            except Exception:  # noqa: BLE001 - the edge of a foreign thread
+                # The thread ends with this; the check it asks for finds that, and begins anew.
+                _LOG.exception("Reading file notifications failed")
+                self._inbox.alarm()
+                raise SystemExit from None
             if event.is_queue_overflow:
                 self._inbox.add(None)
 
@@ -193,6 +212,8 @@ if sys.platform == "linux":
         Raises:
             OSError: The system refuses (``EMFILE``: out of inotify instances).
         """
+        # What it complains of (overflow, stopping while reading) is handled here.
+        logging.getLogger("watchdog").setLevel(logging.CRITICAL)
         return _InotifyObserver(root, inbox)
 
 else:
@@ -220,8 +241,11 @@ def start_observer(factory: ObserverFactory, root: str, inbox: Inbox) -> BaseObs
 
 def is_watching(observer: BaseObserver) -> bool:
     """Whether all of its threads live: a dead emitter leaves the observer itself alive."""
-    emitters = observer.emitters
-    return observer.is_alive() and bool(emitters) and all(one.is_alive() for one in emitters)
+    threads: list[threading.Thread] = [observer, *observer.emitters]
+    reader = getattr(observer, "inotify", None)
+    if isinstance(reader, threading.Thread):
+        threads.append(reader)
+    return bool(observer.emitters) and all(thread.is_alive() for thread in threads)
 
 
 def stop_observer(observer: BaseObserver) -> None:

@@ -331,6 +331,37 @@ async def test_a_dead_emitter_is_replaced(root: Path) -> None:
         await seen.until_seen("new.txt")
 
 
+async def test_a_dead_reader_is_replaced(root: Path) -> None:
+    made: list[Observation] = []
+
+    def factory(path: str, inbox: Inbox) -> Observation:
+        made.append(native_observer(path, inbox))
+        return made[-1]
+
+    async with watching(root, observer=factory) as seen:
+        before = seen.rescans
+        made[0].inotify.stop()  # type: ignore[attr-defined]
+        await seen.until(lambda: seen.rescans > before)
+        (root / "new.txt").write_text("x")
+        await seen.until_seen("new.txt")
+
+
+async def test_many_directories_made_at_once_keep_being_watched(root: Path) -> None:
+    async with watching(root) as seen:
+        await asyncio.to_thread(make_chains, root, 300)
+        seen.paths.clear()
+        (root / "last").mkdir()
+        await seen.until_seen("last")
+        for number in (0, 150, 299):
+            (root / f"d{number}/b/c/later.txt").write_text("x")
+            await seen.until_seen(f"d{number}/b/c/later.txt")
+
+
+def make_chains(root: Path, count: int) -> None:
+    for number in range(count):
+        (root / f"d{number}/b/c").mkdir(parents=True)
+
+
 async def test_after_sleep_everything_is_scanned(root: Path) -> None:
     slept = [0.0]
     async with watching(root, clock_of_sleep=lambda: slept[0]) as seen:
