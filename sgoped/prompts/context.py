@@ -21,7 +21,6 @@ from sgoped.prompts.passages import (
     outline,
     question_terms,
     rank_pieces,
-    split_pieces,
 )
 
 SYSTEM_RULE = (
@@ -39,6 +38,7 @@ _OUTLINE_ENTRY_TOKENS = 16
 _MAX_OUTLINE_ENTRIES = 60
 _MAX_NAMED = 20
 _MAX_RANGES = 12
+_MAX_MISSES = 20
 
 Origin = Literal["memory", "upload"]
 Lines = tuple[int, int]
@@ -162,12 +162,13 @@ def best_passages(
 
     Without a word in common it is the beginning of the source.
     """
-    pieces = list(split_pieces(source.content, max_chars))
-    ranked = rank_pieces(source.content, question_terms(question), pieces)
-    fitting = [piece for score, piece in ranked if score > 0] or pieces[:1]
+    terms = question_terms(question)
+    ranked = rank_pieces(source.content, terms, max_chars, max_passages)
+    fitting = [piece for score, piece in ranked if score > 0]
+    fitting = fitting or [piece for _, piece in ranked[:1]]
     return [
         ((piece.line_start, piece.line_end), source.content[piece.start : piece.end])
-        for piece in fitting[:max_passages]
+        for piece in fitting
     ]
 
 
@@ -269,17 +270,20 @@ def _render_parts(
 def _choose(
     text: str, terms: Sequence[str], room: int, should_stop: Callable[[], bool]
 ) -> tuple[list[Piece], str]:
-    pieces = list(split_pieces(text, min(PIECE_CHARS, max(_MIN_PIECE_CHARS, room))))
-    ranked = rank_pieces(text, terms, pieces, should_stop)
+    max_chars = min(PIECE_CHARS, max(_MIN_PIECE_CHARS, room))
+    limit = max(0, room) // _PASSAGE_TOKENS + _MAX_MISSES
+    ranked = rank_pieces(text, terms, max_chars, limit, should_stop)
     matched = bool(ranked) and ranked[0][0] > 0
     chosen: list[Piece] = []
+    misses = 0
     for _, piece in ranked:
         cost = estimate_tokens(fenced(text[piece.start : piece.end])) + _PASSAGE_TOKENS
         if cost > room:
-            continue
-        room -= cost
-        chosen.append(piece)
-        if room < _PASSAGE_TOKENS or should_stop():
+            misses += 1
+        else:
+            room -= cost
+            chosen.append(piece)
+        if misses > _MAX_MISSES or should_stop():
             break
     why = "the passages that fit the message best" if matched else "its beginning: no passage fits"
     return _joined(sorted(chosen, key=lambda piece: piece.start)), why

@@ -67,4 +67,6 @@ def estimate_tokens(text: str) -> int:
 
 
 def _longest_run(text: str) -> int:
+    if "```" not in text:
+        return 0  # any shorter run is shorter than the shortest fence
     return max((len(run.group()) for run in _BACKTICKS.finditer(text)), default=0)

@@ -32,8 +32,7 @@ def test_a_question_of_any_length_has_few_terms() -> None:
 
 def test_the_piece_with_the_rare_word_comes_first() -> None:
     text = "\n\n".join([*("the engine runs and runs" for _ in range(200)), "the carburettor"])
-    pieces = list(split_pieces(text, 100))
-    score, best = rank_pieces(text, question_terms("engine carburettors"), pieces)[0]
+    score, best = rank_pieces(text, question_terms("engine carburettors"), 100, 1)[0]
     assert score > 0
     assert "carburettor" in text[best.start : best.end]
 
@@ -42,15 +41,26 @@ def test_words_are_found_by_their_beginning_and_behind_an_underscore() -> None:
     text = "rebuild_index()\n\nunrelated"
     scores = {
         text[piece.start : piece.end].strip(): score
-        for score, piece in rank_pieces(text, ("index",), list(split_pieces(text, 17)))
+        for score, piece in rank_pieces(text, ("index",), 17, 5)
     }
     assert scores["rebuild_index()"] > 0
     assert scores["unrelated"] == 0
 
 
+def test_short_words_count_only_where_a_word_begins() -> None:
+    text = "one atom\n\ntom is here"
+    (best, piece), (other, _) = rank_pieces(text, ("tom",), 12, 2)
+    assert best > other == 0
+    assert text[piece.start : piece.end] == "tom is here"
+
+
+def test_ranking_stops_when_nobody_wants_it() -> None:
+    assert rank_pieces("a\n" * 10_000, ("a",), 100, 5, should_stop=lambda: True) == []
+
+
 def test_without_terms_the_order_is_that_of_the_text() -> None:
     pieces = list(split_pieces("a\n\nb\n\nc", 3))
-    assert [piece for _, piece in rank_pieces("a\n\nb\n\nc", (), pieces)] == pieces
+    assert [piece for _, piece in rank_pieces("a\n\nb\n\nc", (), 3, 5)] == pieces
 
 
 def test_an_outline_has_headings_and_definitions_with_their_lines() -> None:
