@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from sgoped.web.wire import encode
 
 PING_SECONDS = 10.0
+MAX_UNTIMED_BYTES = 32 * 1024
 PING = b": ping\n\n"
 HEADERS = MappingProxyType(
     {
@@ -48,6 +49,20 @@ def abort(request: web.Request) -> None:
     """Drop the connection and what is buffered for it: a client that does not read never will."""
     if request.transport is not None:
         request.transport.abort()
+
+
+def cannot_block(request: web.Request, size: int) -> bool:
+    """Whether a write of ``size`` bytes is sure not to wait, so that it needs no time limit.
+
+    Most writes are such, and a time limit costs as much as the rest of a small one. asyncio's
+    transports make writers wait above 64 KiB.
+    """
+    transport = request.transport
+    return (
+        size < MAX_UNTIMED_BYTES
+        and transport is not None
+        and transport.get_write_buffer_size() == 0
+    )
 
 
 class EventStream:
@@ -109,8 +124,11 @@ class EventStream:
     async def _write(self, data: bytes) -> None:
         self._writing = True
         try:
-            async with asyncio.timeout(self._write_timeout_seconds):
+            if cannot_block(self._request, len(data)):
                 await self.response.write(data)
+            else:
+                async with asyncio.timeout(self._write_timeout_seconds):
+                    await self.response.write(data)
         except (TimeoutError, ConnectionError) as error:
             abort(self._request)
             raise ClientLost from error

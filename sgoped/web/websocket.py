@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import ValidationError
 
 from sgoped.errors import SgopedError
-from sgoped.memory import Memory
-from sgoped.suggestions import Suggestion, Suggestions
+from sgoped.suggestions import Suggestion
 from sgoped.web.endpoint import WEBSOCKET, endpoint
 from sgoped.web.keys import LIVE, MEMORY, SETTINGS, SUGGESTIONS
 from sgoped.web.middlewares import log_unexpected
 from sgoped.web.render import hit_json
 from sgoped.web.schemas import SocketRequest
-from sgoped.web.sse import abort
+from sgoped.web.sse import abort, cannot_block
 from sgoped.web.wire import describe, encode
 
 HEARTBEAT_SECONDS = 30.0
@@ -55,13 +53,7 @@ async def suggestions_socket(request: web.Request) -> web.StreamResponse:
         compress=False,
     )
     await socket.prepare(request)
-    session = Session(
-        socket,
-        app[SUGGESTIONS],
-        app[MEMORY],
-        write_timeout_seconds=app[SETTINGS].write_timeout_seconds,
-        cut=lambda: abort(request),
-    )
+    session = Session(socket, request)
     with app[LIVE].track(session.end):
         await session.run()
     return socket
@@ -70,20 +62,12 @@ async def suggestions_socket(request: web.Request) -> web.StreamResponse:
 class Session:
     """What one socket has asked for and not yet been told."""
 
-    def __init__(
-        self,
-        socket: web.WebSocketResponse,
-        suggestions: Suggestions,
-        memory: Memory,
-        *,
-        write_timeout_seconds: float,
-        cut: Callable[[], None],
-    ) -> None:
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         self._socket = socket
-        self._suggestions = suggestions
-        self._memory = memory
-        self._write_timeout_seconds = write_timeout_seconds
-        self._cut = cut
+        self._request = request
+        self._suggestions = request.app[SUGGESTIONS]
+        self._memory = request.app[MEMORY]
+        self._write_timeout_seconds = request.app[SETTINGS].write_timeout_seconds
         self._queue: deque[Queued] = deque()
         self._newest: dict[str, SocketRequest] = {}
         self._asked = asyncio.Event()
@@ -130,13 +114,17 @@ class Session:
                 self._room.set()
                 await self._send(await self._answer(item))
         except (TimeoutError, ConnectionError):
-            self._cut()  # what is buffered for a client that does not read is dropped
+            abort(self._request)  # what is buffered for a client that does not read is dropped
         finally:
             self._room.set()
 
     async def _send(self, answer: dict[str, Any]) -> None:
-        async with asyncio.timeout(self._write_timeout_seconds):
-            await self._socket.send_str(encode(answer).decode())
+        text = encode(answer).decode()
+        if cannot_block(self._request, len(text)):
+            await self._socket.send_str(text)
+        else:
+            async with asyncio.timeout(self._write_timeout_seconds):
+                await self._socket.send_str(text)
 
     async def _answer(self, item: Queued) -> dict[str, Any]:
         if isinstance(item, Failure):
