@@ -101,7 +101,8 @@ def chat_request(body: ChatBody) -> ChatRequest:
 def attachments(bodies: Sequence[AttachmentBody]) -> tuple[Attachment, ...]:
     """Uploads and references as the use cases take them."""
     return tuple(
-        Attachment(name=body.name, content=body.content, size=body.size) for body in bodies
+        Attachment(body.name, body.content, None if body.size is None else int(body.size))
+        for body in bodies
     )
 
 

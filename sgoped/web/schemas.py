@@ -120,7 +120,9 @@ class AttachmentBody(Body):
     type: Annotated[str, Field(max_length=64)] = "file"
     name: Annotated[str, Field(max_length=MAX_PATH_CHARS)]
     content: str | None = None
-    size: Annotated[int | None, Field(ge=0, le=1 << 53)] = None
+    size: Annotated[float | None, Field(ge=0, le=1 << 53, description="Bytes; not relied on.")] = (
+        None
+    )
 
 
 class ChatBody(Body):
