@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from sgoped.errors import ServiceError
+from sgoped.errors import NotFound, ServiceError
 from sgoped.llm import ModelChoice, Registry
 from sgoped.prompts import file_name_messages, name_from_answer, name_from_content
 
@@ -58,9 +59,10 @@ def _choices(registry: Registry) -> Iterator[ModelChoice]:
     for model in registry.models():
         if len(asked) < _MAX_MODELS and model.available and model.service_id not in asked:
             asked.add(model.service_id)
-            choice = registry.find_model(model.id)
-            if choice is not None:
-                yield choice
+            with suppress(NotFound):  # its service may have been removed meanwhile
+                choice = registry.find_model(model.id)
+                if choice is not None:
+                    yield choice
 
 
 def _texts(previews: Any) -> Iterator[str]:

@@ -19,7 +19,7 @@ from sgoped.prompts.naming import (
     title_from_content,
     without_thoughts,
 )
-from sgoped.prompts.references import Reference, find_references, quoted_reference
+from sgoped.prompts.references import Reference, find_references
 from sgoped.prompts.summary import reduce_messages, summary_messages, summary_parts
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "name_from_answer",
     "name_from_content",
     "one_line",
-    "quoted_reference",
     "reduce_messages",
     "safe_file_name",
     "snake_name",

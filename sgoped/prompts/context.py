@@ -235,7 +235,7 @@ def _render(
         whole = replace(
             item, lines=((1, total),) if total else (), tokens=share, why="whole: it fits"
         )
-        heading = f"## {_title(source)}, whole, {total} lines"
+        heading = f"## {_title(source)}, whole, {total} line{'' if total == 1 else 's'}"
         return _Part(whole, f"{heading}\n\n{fenced(source.content)}")
     if share < _MIN_SHARE_TOKENS or should_stop():
         left_out = f"all {total} lines (about {tokens} tokens)"

@@ -62,13 +62,6 @@ def find_references(text: str, known: Collection[str] = ()) -> list[Reference]:
     return list(found.values())
 
 
-def quoted_reference(name: str) -> str:
-    """How ``name`` is written in a message: ``@name``, or ``@"my file.md"`` where it must be."""
-    plain = f"@{name}"
-    found = find_references(plain)
-    return plain if found and found[0].name == name else f'@"{name}"'
-
-
 def _reference_at(text: str, at: int, labels: list[str]) -> Reference | None:
     if at and _BEFORE_EMAIL.match(text[at - 1]):
         return None

@@ -41,7 +41,7 @@ def test_small_files_go_in_whole_between_fences() -> None:
     )
     user = prompt.messages[-1].content
     assert "## notes/a.md (memory file), whole, 2 lines\n\n```\nalpha\nbeta\n```" in user
-    assert "## up.txt (upload), whole, 1 lines\n\n```\ngamma\n```" in user
+    assert "## up.txt (upload), whole, 1 line\n\n```\ngamma\n```" in user
     assert user.endswith("## Message\n\nwhat is it?")
     assert [(item.lines, item.omitted) for item in prompt.items] == [
         (((1, 2),), ""),
