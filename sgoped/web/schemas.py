@@ -120,7 +120,7 @@ class AttachmentBody(Body):
     type: Annotated[str, Field(max_length=64)] = "file"
     name: Annotated[str, Field(max_length=MAX_PATH_CHARS)]
     content: str | None = None
-    size: Annotated[float | None, Field(ge=0, le=1 << 53, description="Bytes; not relied on.")] = (
+    size: Annotated[float | None, Field(ge=0, le=10**15, description="Bytes; not relied on.")] = (
         None
     )
 
