@@ -13,19 +13,23 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from sgoped.memory.document import Document, Kind
+from sgoped.memory.document import Document, Kind, shown
 from sgoped.memory.labels import label
 from sgoped.memory.matcher import (
+    FOLDER_WEIGHT,
+    LENGTH_WEIGHT,
     USE_WEIGHT,
+    WHOLE_NAME,
     Ranges,
     Scored,
     highlight,
     score_literal,
     score_scattered,
     score_typo,
+    shared_name_penalty,
 )
 from sgoped.memory.uses import Uses
-from sgoped.memory.words import query_tokens
+from sgoped.memory.words import query_tokens, split_words
 from sgoped.memory.worker import IndexWorker
 
 MIN_CANDIDATES = 30
@@ -96,13 +100,15 @@ class Finder:
             if path is not None:
                 score, why = score_literal(tokens, path)
                 if not why:
-                    score, why = score_scattered(tokens, points, path), "letters in this order"
-                self._offer(found, Scored(pid, path, score, why))
+                    score, why = score_scattered(tokens, points), "letters in this order"
+                self._offer(found, Scored(pid, path, score + self._favour(pid, path, why), why))
         if min(map(len, tokens)) >= MIN_TYPO_CHARS:
             for pid in self._worker.names.by_typo(tokens, limit):
                 path = self._path(pid)
                 if path is not None:
-                    self._offer(found, Scored(pid, path, score_typo(tokens, path), "similar name"))
+                    score = score_typo(tokens, split_words(shown(path.rpartition("/")[2])))
+                    score += self._favour(pid, path, "") - LENGTH_WEIGHT * len(path)
+                    self._offer(found, Scored(pid, path, score, "similar name"))
         return list(found.values())
 
     def _offer(self, found: dict[int, Scored], hit: Scored) -> None:
@@ -117,10 +123,19 @@ class Finder:
             if path is not None:
                 score, why = score_literal(tokens, path)
                 if why:
-                    weight = self._uses.weight(path)
-                    used = USE_WEIGHT * min(1.0, weight / 4) if weight else 0.0
-                    scored.append(Scored(pid, path, score + used, why))
+                    scored.append(Scored(pid, path, score + self._favour(pid, path, why), why))
         return scored
+
+    def _favour(self, pid: int, path: str, why: str) -> float:
+        """What speaks for and against a path besides where it matches."""
+        table = self._worker.table
+        favour = 0.0
+        if why != WHOLE_NAME:
+            favour -= shared_name_penalty(table.count_namesakes(path.rpartition("/")[2]))
+        if table.kind(pid) is Kind.FOLDER:
+            favour -= FOLDER_WEIGHT
+        weight = self._uses.weight(path)
+        return favour + USE_WEIGHT * min(1.0, weight / 4) if weight else favour
 
     def _path(self, pid: int) -> str | None:
         """The path of a living pid that may be suggested."""

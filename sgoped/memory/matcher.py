@@ -8,33 +8,45 @@ in fzf's scoring of boundaries and gaps.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from frizbee import Haystacks, Matcher
+from frizbee import Haystacks, Matcher, Scoring
 
 from sgoped.memory.document import shown
 from sgoped.memory.words import fold, fold_mapped, joined
 
+WHOLE_NAME = "name"
 NAME_EXACT = 1.2
 NAME_START = 1.0
 WORD_START = 0.9
 WORD_MIDDLE = 0.7
 DIRECTORY_WORD = 0.5
 DIRECTORY_MIDDLE = 0.42
-TYPO = 0.36
+TYPO_WORD = 0.38
+TYPO_PREFIX = 0.16
 SCATTERED = 0.2
+MAX_TIGHTNESS = 1.6
 ABSENT = 0.0
 
 # How much a full step of each tie-breaker moves a score; together less than one sort of match.
 COVERAGE_WEIGHT = 0.08
 LENGTH_WEIGHT = 0.0004
 USE_WEIGHT = 0.02
+# A name that many files share (__init__.py, index.ts) is seldom meant by its name alone.
+SHARED_NAME_WEIGHT = 0.3
+MAX_SHARED_LOG2 = 5.0
+# A folder can be meant, but what is asked for is mostly a file.
+FOLDER_WEIGHT = 0.05
 MAX_FOUND_STARTS = 8
 # frizbee's points for one matched character, the unit its scores are compared by.
 CHAR_POINTS = 16
+# Initials of words are what people type when they leave letters out.
+BOUNDARY_POINTS = 8
 DEAD_SHARE = 0.25
+TAIL_PARTS = 2
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -79,7 +91,7 @@ def _score_token(token: str, folded: str, cased: str, start: int) -> tuple[float
     if at == start:
         end = start + len(token)
         whole = end == len(folded) or folded[end] == "."
-        return (NAME_EXACT, "name") if whole else (NAME_START, "name starts so")
+        return (NAME_EXACT, WHOLE_NAME) if whole else (NAME_START, "name starts so")
     if at > start:
         if _word_start(token, folded, cased, start, at) >= 0:
             return WORD_START, "a word of the name starts so"
@@ -122,30 +134,69 @@ def begins_word(text: str, at: int) -> bool:
     return here.isdigit() != before.isdigit()
 
 
-def score_typo(tokens: Sequence[str], path: str) -> float:
-    """Score a path that the typo automaton found."""
-    typed = sum(map(len, tokens))
-    length = len(path) - path.rfind("/") - 1
-    return TYPO + COVERAGE_WEIGHT * min(1.0, typed / max(1, length)) - LENGTH_WEIGHT * len(path)
+def score_typo(tokens: Sequence[str], words: Sequence[str]) -> float:
+    """Score a name by its words, for tokens with one edit or transposition each.
+
+    A token that is nearly a whole word counts more than one that is nearly its beginning. Zero
+    when a token is near to none of the words.
+    """
+    total = 0.0
+    for token in tokens:
+        best = max((_nearness(token, word) for word in words), default=0.0)
+        if best == 0.0:
+            return 0.0
+        total += best
+    return total / len(tokens)
 
 
-def score_scattered(tokens: Sequence[str], points: int, path: str) -> float:
+def _nearness(token: str, word: str) -> float:
+    if within_one_edit(token, word):
+        return TYPO_WORD
+    length = len(token)
+    if any(within_one_edit(token, word[:end]) for end in (length - 1, length, length + 1)):
+        return TYPO_PREFIX + (TYPO_WORD - TYPO_PREFIX) * min(1.0, length / len(word)) * 0.9
+    return 0.0
+
+
+def within_one_edit(one: str, other: str) -> bool:
+    """Whether at most one insertion, deletion, substitution or adjacent swap parts the two."""
+    short, long = sorted((one, other), key=len)
+    if len(long) - len(short) > 1:
+        return False
+    at = 0
+    while at < len(short) and short[at] == long[at]:
+        at += 1
+    if len(short) < len(long):
+        return short[at:] == long[at + 1 :]
+    swapped = long[at : at + 2] == short[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
+    return swapped or short[at + 1 :] == long[at + 1 :]
+
+
+def score_scattered(tokens: Sequence[str], points: int) -> float:
     """Score a path whose letters hold the tokens in order, by frizbee's points."""
     typed = sum(map(len, tokens))
-    tightness = min(1.3, points / max(1, typed * CHAR_POINTS))
-    return SCATTERED * tightness - LENGTH_WEIGHT * len(path) / 4
+    return SCATTERED * min(MAX_TIGHTNESS, points / max(1, typed * CHAR_POINTS))
+
+
+def shared_name_penalty(namesakes: int) -> float:
+    """What a name shared by so many paths loses."""
+    if namesakes <= 2:  # noqa: PLR2004 - a file and its copy or its test are still distinct
+        return 0.0
+    return SHARED_NAME_WEIGHT * min(1.0, math.log2(namesakes) / MAX_SHARED_LOG2)
 
 
 class PathHaystack:
     """Every path, folded, in frizbee's memory, for subsequence search without the GIL.
 
-    Removed paths stay until a quarter is dead; a lock keeps changes and searches apart, so a
-    search may wait for a change and belongs in a thread.
+    The last folder and the name are searched first: letters scattered over a whole path match
+    almost everything. Removed paths stay until a quarter is dead; a lock keeps changes and
+    searches apart, so a search may wait for a change and belongs in a thread.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._haystacks = Haystacks()
+        self._whole = Haystacks()
+        self._tails = Haystacks()
         self._pids: list[int] = []
         self._paths: dict[int, str] = {}
 
@@ -154,22 +205,38 @@ class PathHaystack:
         with self._lock:
             for pid in removed:
                 self._paths.pop(pid, None)
-            fresh = [(pid, fold(shown(path))) for pid, path in added]
+            fresh = {pid: fold(shown(path)) for pid, path in added}
             self._paths.update(fresh)
             if len(self._pids) + len(fresh) > len(self._paths) * (1 + DEAD_SHARE) + 1000:
-                self._pids = list(self._paths)
-                self._haystacks = Haystacks(list(self._paths.values()))
-            else:
-                self._pids += [pid for pid, _ in fresh]
-                self._haystacks.extend([path for _, path in fresh])
+                fresh, self._pids = self._paths, []
+                self._whole, self._tails = Haystacks(), Haystacks()
+            self._pids += fresh
+            self._whole.extend(list(fresh.values()))
+            self._tails.extend([_tail(path) for path in fresh.values()])
 
     def search(self, tokens: Sequence[str], limit: int) -> list[tuple[int, int]]:
         """The best ``(pid, points)`` whose letters hold the joined tokens in order."""
-        matcher = Matcher("".join(tokens), max_typos=0, max_items=2 * limit, casing="ignore")
+        matcher = Matcher(
+            "".join(tokens),
+            max_typos=0,
+            max_items=2 * limit,
+            casing="ignore",
+            scoring=Scoring(delimiter_bonus=BOUNDARY_POINTS),
+        )
         with self._lock:
-            matches = matcher.match_list(self._haystacks)
-            found = [(self._pids[match.index], match.score) for match in matches]
-            return [(pid, points) for pid, points in found if pid in self._paths][:limit]
+            found: dict[int, int] = {}
+            for haystacks in (self._tails, self._whole):
+                for match in matcher.match_list(haystacks):
+                    pid = self._pids[match.index]
+                    if pid in self._paths:
+                        found.setdefault(pid, match.score)
+                if len(found) >= limit:
+                    break
+            return list(found.items())[:limit]
+
+
+def _tail(path: str) -> str:
+    return "/".join(path.rsplit("/", TAIL_PARTS)[-TAIL_PARTS:])
 
 
 def highlight(tokens: Sequence[str], text: str) -> Ranges:

@@ -119,6 +119,13 @@ class PathTable:
             return []
         return [found] if isinstance(found, int) else list(found)
 
+    def count_namesakes(self, name: str) -> int:
+        """How many paths end in ``name``."""
+        found = self._namesakes.get(name)
+        if found is None:
+            return 0
+        return 1 if isinstance(found, int) else len(found)
+
     def pids(self) -> Iterator[int]:
         """Every living pid, ascending."""
         return (pid for pid, name in enumerate(list(self.names)) if name is not None)
