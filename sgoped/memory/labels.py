@@ -33,14 +33,17 @@ def label(table: PathTable, path: str) -> str:
     if shown(path) is not path and shown(path) != path:
         return document_id(path)
     name = path.rpartition("/")[2]
+    count = table.count_namesakes(name)
+    if count <= 1:
+        return name
+    if count > MAX_NAMESAKES:
+        return path
     others = [other for other in _visible_namesakes(table, name) if other != path]
     if not others:
         return name
-    if len(others) > MAX_NAMESAKES:
-        return path
     parts = path.split("/")
-    for count in range(2, len(parts)):
-        end = "/".join(parts[-count:])
+    for kept in range(2, len(parts)):
+        end = "/".join(parts[-kept:])
         if not any(other == end or other.endswith(f"/{end}") for other in others):
             return end
     return path
