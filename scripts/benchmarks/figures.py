@@ -1,0 +1,49 @@
+"""The list of what can be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from scripts.benchmarks.bench import Bench
+from scripts.benchmarks.relaying import measure_burst, measure_paced
+from scripts.benchmarks.resident import measure_resident
+from scripts.benchmarks.restarting import measure_restart, measure_start
+from scripts.benchmarks.saving import measure_saving
+from scripts.benchmarks.suggesting import (
+    measure_prefixes,
+    measure_strokes_http,
+    measure_strokes_socket,
+)
+from scripts.benchmarks.table import Row
+
+
+class Figure(NamedTuple):
+    """Something to measure.
+
+    Attributes:
+        id: What ``--only`` takes.
+        title: What ``--help`` says.
+        measure: Takes the samples.
+        usual: Whether it is measured when nothing is asked for.
+    """
+
+    id: str
+    title: str
+    measure: Callable[[Bench], Iterator[Row]]
+    usual: bool = True
+
+
+FIGURES = (
+    Figure("P1", "WebSocket suggestion over an echo on the same server", measure_prefixes),
+    Figure("P2", "key strokes of six classes over the WebSocket", measure_strokes_socket),
+    Figure("P3", "the same over HTTP GET", measure_strokes_http),
+    Figure(
+        "P4", "2,000 tokens at once through the daemon over reading them directly", measure_burst
+    ),
+    Figure("P5", "ten paced streams, likewise", measure_paced),
+    Figure("P6", "restart over a folder that did not change, over a bare walk", measure_restart),
+    Figure("P8", "a saved file is suggested and found", measure_saving),
+    Figure("P9", "resident memory over the imports alone", measure_resident),
+    Figure("P10", "start until healthy, and a client verb", measure_start),
+)
