@@ -18,6 +18,7 @@ from scripts.benchmarks.figures import FIGURES
 from scripts.benchmarks.queries import CLASSES, generate, key_strokes, mistype, reciprocal_rank
 from scripts.benchmarks.resident import memory_mib
 from scripts.benchmarks.restarting import walk
+from scripts.benchmarks.retrieval import judgements, ndcg, records
 from scripts.benchmarks.samples import median, percentile
 from scripts.benchmarks.table import Goal, Row, render, to_json
 from scripts.benchmarks.tree import beginning, collect
@@ -140,6 +141,18 @@ def test_memory_is_read_from_the_status_of_a_process() -> None:
     assert memory_mib("Name:\tx\nVmRSS:\t  2048 kB\n") == 2
     with pytest.raises(ValueError, match="no VmHWM"):
         memory_mib("Name:\tx\n", "VmHWM")
+
+
+def test_a_collection_in_the_smart_format_is_read() -> None:
+    text = ".I 1\n.T\nA title\n.A\nSomebody\n.W\nSome\n words\n.X\n1 5 1\n.I 2\n.W\nOthers\n"
+    assert records(text, "TW") == {1: "A title\nSome\n words\n", 2: "Others\n"}
+    assert judgements("  1   28\t0\t0.0\n  1   35\t0\t0.0\n 2 7 0 0") == {1: {28, 35}, 2: {7}}
+
+
+def test_gain_is_full_for_the_best_order_and_falls_with_the_place() -> None:
+    assert ndcg([1, 2, 9], {1, 2}) == 1
+    assert 0 < ndcg([9, 1], {1}) < ndcg([1, 9], {1}) == 1
+    assert ndcg([9], set()) == 0
 
 
 def test_a_figure_is_measured_end_to_end(home: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class Bench:
         self._read_all()
         self.say(f"first indexing of {len(self.tree.paths):,} files")
         with daemon(home, self.tree.root) as served:
-            return Indexed(home, served.await_index(FIRST_INDEX_SECONDS))
+            return Indexed(home, served.await_contents(FIRST_INDEX_SECONDS))
 
     def _read_all(self) -> None:
         """So that every reader finds the files in the page cache."""

@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from scripts.benchmarks.bench import Bench
+from scripts.benchmarks.indexing import measure_first_indexing
+from scripts.benchmarks.loop_gaps import measure_gaps
+from scripts.benchmarks.ranking import measure_ranking
 from scripts.benchmarks.relaying import measure_burst, measure_paced
 from scripts.benchmarks.resident import measure_resident
 from scripts.benchmarks.restarting import measure_restart, measure_start
+from scripts.benchmarks.retrieval import measure_retrieval
 from scripts.benchmarks.saving import measure_saving
 from scripts.benchmarks.suggesting import (
     measure_prefixes,
@@ -35,6 +39,7 @@ class Figure(NamedTuple):
 
 
 FIGURES = (
+    Figure("P7", "first indexing over a minimal loop on the same bodies", measure_first_indexing),
     Figure("P1", "WebSocket suggestion over an echo on the same server", measure_prefixes),
     Figure("P2", "key strokes of six classes over the WebSocket", measure_strokes_socket),
     Figure("P3", "the same over HTTP GET", measure_strokes_http),
@@ -46,4 +51,7 @@ FIGURES = (
     Figure("P8", "a saved file is suggested and found", measure_saving),
     Figure("P9", "resident memory over the imports alone", measure_resident),
     Figure("P10", "start until healthy, and a client verb", measure_start),
+    Figure("P11", "how long the event loop is held up", measure_gaps, usual=False),
+    Figure("Q1", "suggestions over fzf", measure_ranking, usual=False),
+    Figure("Q2", "content search over plain BM25", measure_retrieval, usual=False),
 )

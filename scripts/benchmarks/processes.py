@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
@@ -102,6 +103,11 @@ class Served:
             raise RuntimeError(f"{method} {path}: {response.status} {text[:200]!r}")
         return json.loads(text)
 
+    @staticmethod
+    def query(path: str, **parameters: object) -> str:
+        """``path`` with a query string."""
+        return f"{path}?{urlencode(parameters)}"
+
     def await_index(self, seconds: float = START_SECONDS) -> float:
         """Wait until the index is known to equal the disk.
 
@@ -120,6 +126,16 @@ class Served:
             left = index["pending"] or index["documents"] // 10
             time.sleep(min(0.25, max(5 * POLL_SECONDS, left / 20_000)))
         raise TimeoutError(f"the index was not ready after {seconds:.0f} s")
+
+    def await_contents(self, seconds: float = START_SECONDS) -> float:
+        """Wait, after a first indexing, until the last content can be found as well.
+
+        Returns, raises:
+            As ``await_index``.
+        """
+        self.await_index(seconds)
+        self.request("POST", "/api/refresh")
+        return time.perf_counter() - self.started_at
 
 
 @contextmanager

@@ -1,0 +1,53 @@
+"""P7: first indexing of the folder over a minimal loop of one thread on the same bodies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import tantivy
+
+from scripts.benchmarks.bench import Bench
+from scripts.benchmarks.samples import median
+from scripts.benchmarks.table import Goal, Row
+from scripts.benchmarks.tree import Tree
+
+WRITER_HEAP_BYTES = 50_000_000
+
+
+def index_barely(tree: Tree, directory: Path) -> float:
+    """Seconds to read every file, index its text under its path, and commit."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("path", tokenizer_name="raw")
+    builder.add_text_field("body", tokenizer_name="default", index_option="freq")
+    schema = builder.build()
+    directory.mkdir()
+    started_at = time.perf_counter()
+    index = tantivy.Index(schema, path=str(directory))
+    writer = index.writer(WRITER_HEAP_BYTES, 1)
+    for path in tree.paths:
+        text = (tree.root / path).read_bytes().decode("utf-8", "replace")
+        writer.add_document(tantivy.Document.from_dict({"path": path, "body": text}, schema))
+    writer.commit()
+    index.reload()
+    return time.perf_counter() - started_at
+
+
+def measure_first_indexing(bench: Bench) -> Iterator[Row]:
+    """P7: the baseline is taken before and after, the daemon's only first indexing between."""
+    place = bench.new_home()
+    bench.say("P7: a minimal index of the same bodies")
+    bare = [index_barely(bench.tree, place / "before")]
+    seconds = bench.indexed.seconds
+    bare.append(index_barely(bench.tree, place / "after"))
+    count = len(bench.tree.paths)
+    yield Row(
+        "P7",
+        "first indexing, names and bodies",
+        count / seconds,
+        count / median(bare),
+        "files/s",
+        Goal("ratio", 0.8, at_most=False),
+        f"{seconds:.1f} s from the start of the process",
+    )
