@@ -105,24 +105,31 @@ def resolve_paths(home: Path | None = None, memory_dir: Path | None = None) -> P
         memory_dir: The folder to watch; without it, one in the data directory.
 
     Raises:
-        StartupError: The platform's runtime directory belongs to somebody else.
+        StartupError: No home directory is known, or the platform's runtime directory belongs to
+            somebody else.
     """
     if home is None:
         config, data, state, cache, runtime = _platform_directories()
     else:
-        root = Path(os.path.abspath(home.expanduser()))  # noqa: PTH100 - does not follow links
+        root = _absolute(home)
         config, data, state, cache, runtime = (
             root / name for name in ("config", "data", "state", "cache", "runtime")
         )
-    memory = default_memory_dir(data) if memory_dir is None else memory_dir.expanduser()
     return Paths(
         config_dir=config,
         data_dir=data,
         state_dir=state,
         cache_dir=cache,
         runtime_dir=runtime,
-        memory_dir=Path(os.path.abspath(memory)),  # noqa: PTH100
+        memory_dir=default_memory_dir(data) if memory_dir is None else _absolute(memory_dir),
     )
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - does not follow links
+    except RuntimeError as error:  # ~name of nobody
+        raise StartupError(f"{path}: {error}", exit_code=78) from error
 
 
 def _platform_directories() -> tuple[Path, Path, Path, Path, Path]:
@@ -131,16 +138,15 @@ def _platform_directories() -> tuple[Path, Path, Path, Path, Path]:
         # Without XDG_RUNTIME_DIR a fallback is used; create_directories checks it itself.
         warnings.simplefilter("ignore")
         try:
-            runtime = platform.user_runtime_path
-        except OSError as error:
-            raise StartupError(f"no private runtime directory: {error}; set SGOPED_HOME") from error
-    return (
-        platform.user_config_path,
-        platform.user_data_path,
-        platform.user_state_path,
-        platform.user_cache_path,
-        runtime,
-    )
+            return (
+                platform.user_config_path,
+                platform.user_data_path,
+                platform.user_state_path,
+                platform.user_cache_path,
+                platform.user_runtime_path,
+            )
+        except (OSError, RuntimeError) as error:
+            raise StartupError(f"{error}; or give a place with --home or SGOPED_HOME") from error
 
 
 def create_directories(paths: Paths) -> None:
@@ -217,7 +223,10 @@ def _create(directory: Path) -> None:
         for parent in reversed([path for path in missing if not path.exists()]):
             parent.mkdir(mode=_PRIVATE, exist_ok=True)
     except OSError as error:
-        raise StartupError(f"cannot create {directory}: {error.strerror or error}") from error
+        raise StartupError(
+            f"cannot create {directory}: {error.strerror or error}; --home or SGOPED_HOME names "
+            "another place for all that sgoped keeps"
+        ) from error
     if not directory.is_dir():
         raise StartupError(f"{directory} is not a directory; move it away")
 

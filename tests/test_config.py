@@ -148,6 +148,8 @@ def test_an_unknown_setting_like_no_other_is_refused(config_dir: Path) -> None:
         ("openai_base_url = 'https://x/?key=1'", "must not contain"),
         ("memory_dir = 'notes'", "start with / or ~"),
         ("home = '/x'", "--home"),
+        ("memory_dir = '~nobody-of-this-name/x'", "home directory"),
+        ('memory_dir = "/a\\u0000b"', "null"),
         ("context_tokens = 3", "256"),
         ("openai_models = 7", "tuple"),
     ],

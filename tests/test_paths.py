@@ -61,6 +61,11 @@ def test_no_file_of_one_directory_has_the_name_of_another(tmp_path: Path) -> Non
     assert len(set(files)) == len(files)
 
 
+def test_nobody_s_home_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="~nobody-of-this-name"):
+        resolve_paths(Path("~nobody-of-this-name/x"))
+
+
 def test_what_is_created_is_private(tmp_path: Path) -> None:
     paths = resolve_paths(tmp_path / "home")
     create_directories(paths)

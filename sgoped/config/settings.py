@@ -39,7 +39,10 @@ def _empty_is_none(value: Any) -> Any:
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().resolve()
+    try:
+        return path.expanduser().resolve()
+    except RuntimeError as error:  # ~name of nobody, or links in a circle
+        raise ValueError(str(error)) from error
 
 
 def _loopback(host: str) -> str:

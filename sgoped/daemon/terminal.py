@@ -79,5 +79,5 @@ def _own_command() -> str:
 
 def _short(path: Path) -> str:
     with contextlib.suppress(ValueError, RuntimeError):
-        return f"~/{path.relative_to(Path.home())}"
+        return str("~" / path.relative_to(Path.home()))
     return str(path)
