@@ -293,7 +293,8 @@ def _validate(values: Mapping[str, Any], origins: Mapping[str, Layer]) -> Settin
 
 def _shown(key: str, values: Mapping[str, Any]) -> str:
     """A wrong value, unless it is a secret or an address with a password in it."""
-    shown = repr(values[key])
+    value = values[key]
+    shown = repr(str(value) if isinstance(value, Path) else value)
     return "(hidden)" if key in _SECRETS or "@" in shown else shown
 
 
