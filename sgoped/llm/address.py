@@ -59,13 +59,17 @@ class Address:
 
     @property
     def endpoint(self) -> tuple[str, str, int]:
-        """Scheme, host and port: what a key is bound to."""
-        return (self.url.scheme, (self.url.host or "").rstrip("."), self.url.port or 0)
+        """Scheme, host and port: what a key is bound to.
+
+        A name with a final dot is looked up elsewhere than the one without (search domains, and
+        numbers become names), so the two are not the same host.
+        """
+        return (self.url.scheme, self.url.host or "", self.url.port or 0)
 
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine or, by all that its name tells, on the local network."""
-        host = self.endpoint[1]
+        host = (self.url.host or "").rstrip(".")
         number = _number(host)
         if number is not None:
             return number.is_loopback or number.is_private

@@ -108,7 +108,9 @@ def test_what_must_not_be_asked_is_refused_without_repeating_it(text: str) -> No
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
-        ("http://host", "http://HOST.:80/x", True),
+        ("http://host", "http://HOST:80/x", True),
+        ("http://host", "http://host.", False),
+        ("http://127.0.0.1:9", "http://127.0.0.1.:9", False),
         ("http://host", "https://host", False),
         ("http://host:1", "http://host:2", False),
         ("http://host", "http://host.evil", False),
