@@ -122,9 +122,8 @@ class Served:
             index = self.request("GET", "/health")["index"]
             if index["verified"] and not index["pending"]:
                 return time.perf_counter() - self.started_at
-            # Seldom enough not to hold up what is waited for.
-            left = index["pending"] or index["documents"] // 10
-            time.sleep(min(0.25, max(5 * POLL_SECONDS, left / 20_000)))
+            # Seldom while there is much to do, so as not to hold up what is waited for.
+            time.sleep(min(0.25, max(5 * POLL_SECONDS, index["pending"] / 20_000)))
         raise TimeoutError(f"the index was not ready after {seconds:.0f} s")
 
     def await_contents(self, seconds: float = START_SECONDS) -> float:
