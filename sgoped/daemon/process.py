@@ -133,9 +133,9 @@ class _Daemon:
             "started_at": self._started_at,
         }
         async with self._accepting():
+            self._greet()
             with announced(self._paths.server_file, content):
                 notify(self._manager, READY="1", STATUS=f"serving {self._listening.url}")
-                self._greet()
                 await self._stay(stop)
 
     @asynccontextmanager
