@@ -39,6 +39,7 @@ class Figure(NamedTuple):
 
 
 FIGURES = (
+    # First, since its baseline is taken before and after the one first indexing of a run.
     Figure("P7", "first indexing over a minimal loop on the same bodies", measure_first_indexing),
     Figure("P1", "WebSocket suggestion over an echo on the same server", measure_prefixes),
     Figure("P2", "key strokes of six classes over the WebSocket", measure_strokes_socket),
