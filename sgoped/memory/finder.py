@@ -32,7 +32,7 @@ from sgoped.memory.uses import Uses
 from sgoped.memory.words import query_tokens, split_words
 from sgoped.memory.worker import IndexWorker
 
-MIN_CANDIDATES = 30
+MIN_CANDIDATES = 20
 MIN_TYPO_CHARS = 4
 MIN_SCATTERED_CHARS = 2
 MAX_SCORED = 200
@@ -72,24 +72,27 @@ class Finder:
         tokens = query_tokens(query)
         if not tokens or limit <= 0:
             return []
-        scored = self._find_literal(tokens, max(limit, MIN_CANDIDATES))
+        scored = self._find_literal(tokens, limit)
         if len(scored) < limit and sum(map(len, tokens)) >= MIN_SCATTERED_CHARS:
             loop = asyncio.get_running_loop()
             fuzzy = await loop.run_in_executor(self._executor, self._find_fuzzy, tokens, 3 * limit)
             known = {hit.pid for hit in scored}
             scored += [hit for hit in fuzzy if hit.pid not in known]
-        best = heapq.nsmallest(limit, scored, key=lambda hit: (-hit.score, len(hit.path), hit.path))
-        return [hit for scored_one in best if (hit := self._present(tokens, scored_one))]
+        scored.sort(key=_rank)
+        presented = (self._present(tokens, hit) for hit in scored[:limit])
+        return [hit for hit in presented if hit is not None]
 
     def _find_literal(self, tokens: Sequence[str], limit: int) -> list[Scored]:
         names = self._worker.names
-        pids = dict.fromkeys(names.by_prefix(tokens, limit))
+        count = max(limit, MIN_CANDIDATES)
+        pids = names.by_prefix(tokens, count)
         scored = self._score(pids, tokens)
         if len(scored) < limit:
-            more = dict.fromkeys(names.by_middle(tokens, limit))
+            more = dict.fromkeys(names.by_middle(tokens, count))
             if len(tokens) == 1:
-                more.update(dict.fromkeys(names.by_directory(tokens[0], limit)))
-            scored += self._score([pid for pid in more if pid not in pids], tokens)
+                more.update(dict.fromkeys(names.by_directory(tokens[0], count)))
+            known = set(pids)
+            scored += self._score([pid for pid in more if pid not in known], tokens)
         return scored
 
     def _find_fuzzy(self, tokens: Sequence[str], limit: int) -> list[Scored]:
@@ -131,18 +134,20 @@ class Finder:
         table = self._worker.table
         favour = 0.0
         if why != WHOLE_NAME:
-            favour -= shared_name_penalty(table.count_namesakes(path.rpartition("/")[2]))
+            namesakes = table.count_namesakes(path.rpartition("/")[2])
+            if namesakes > 1:
+                favour = -shared_name_penalty(namesakes)
         if table.kind(pid) is Kind.FOLDER:
             favour -= FOLDER_WEIGHT
-        weight = self._uses.weight(path)
-        return favour + USE_WEIGHT * min(1.0, weight / 4) if weight else favour
+        if self._uses:
+            favour += USE_WEIGHT * min(1.0, self._uses.weight(path) / 4)
+        return favour
 
     def _path(self, pid: int) -> str | None:
         """The path of a living pid that may be suggested."""
-        path = self._worker.table.path(pid)
-        if path is None or self._worker.table.kind(pid) is Kind.BINARY:
-            return None
-        return path
+        table = self._worker.table
+        path = table.path(pid)
+        return None if path is None or table.kind(pid) is Kind.BINARY else path
 
     def _present(self, tokens: Sequence[str], hit: Scored) -> PathHit | None:
         table = self._worker.table
@@ -156,6 +161,10 @@ class Finder:
         return PathHit(
             document, text, hit.why, highlight(tokens, shown_text), target, round(hit.score, 4)
         )
+
+
+def _rank(hit: Scored) -> tuple[float, int, str]:
+    return -hit.score, len(hit.path), hit.path
 
 
 class Recents:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from frizbee import Haystacks, Matcher, Scoring
 
@@ -51,8 +51,7 @@ TAIL_PARTS = 2
 Ranges = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """A candidate with its score; ``why`` is shown to people."""
 
     pid: int
@@ -67,45 +66,45 @@ def score_literal(tokens: Sequence[str], path: str) -> tuple[float, str]:
     Returns:
         The score, and the weakest sort of match among the tokens in words.
     """
-    folded = fold(path)
-    cased = path if len(folded) == len(path) else folded
+    folded = path.lower() if path.isascii() else fold(path)
     start = folded.rfind("/") + 1
-    total, weakest, why, typed = 0.0, 9.0, "", 0
-    for token in tokens:
-        sort, reason = _score_token(token, folded, cased, start)
-        if sort == ABSENT:
-            return ABSENT, ""
-        if sort < weakest:
-            weakest, why = sort, reason
-        total += sort
-        typed += len(token)
+    if len(tokens) == 1:
+        token = tokens[0]
+        score, why = _score_token(token, folded, path, start)
+        typed = len(token)
+    else:
+        scores = [_score_token(token, folded, path, start) for token in tokens]
+        why = min(scores)[1]
+        score = sum(score for score, _ in scores) / len(scores)
+        typed = sum(map(len, tokens))
+    if not why:
+        return ABSENT, ""
     stem = folded.rfind(".", start + 1)
     length = (stem if stem > 0 else len(folded)) - start
-    coverage = min(1.0, typed / max(1, length))
-    score = total / len(tokens) + COVERAGE_WEIGHT * coverage - LENGTH_WEIGHT * len(folded)
-    return max(score, 0.001), why
+    coverage = typed / length if typed < length else 1.0
+    return score + COVERAGE_WEIGHT * coverage - LENGTH_WEIGHT * len(folded), why
 
 
-def _score_token(token: str, folded: str, cased: str, start: int) -> tuple[float, str]:
+def _score_token(token: str, folded: str, path: str, start: int) -> tuple[float, str]:
     at = folded.find(token, start)
     if at == start:
         end = start + len(token)
         whole = end == len(folded) or folded[end] == "."
         return (NAME_EXACT, WHOLE_NAME) if whole else (NAME_START, "name starts so")
     if at > start:
-        if _word_start(token, folded, cased, start, at) >= 0:
+        if _holds_word_start(token, folded, path, at):
             return WORD_START, "a word of the name starts so"
         return WORD_MIDDLE, "inside the name"
     at = joined(folded[start:]).find(token)
     if at >= 0:
         return (NAME_START, "name starts so") if at == 0 else (WORD_MIDDLE, "inside the name")
-    return _score_in_directory(token, folded, cased)
+    return _score_in_directory(token, folded, path)
 
 
-def _score_in_directory(token: str, folded: str, cased: str) -> tuple[float, str]:
+def _score_in_directory(token: str, folded: str, path: str) -> tuple[float, str]:
     at = folded.find(token)
     if at >= 0:
-        if _word_start(token, folded, cased, 0, at) >= 0:
+        if at == 0 or _holds_word_start(token, folded, path, at):
             return DIRECTORY_WORD, "a folder starts so"
         return DIRECTORY_MIDDLE, "inside a folder's name"
     if token in joined(folded):
@@ -113,22 +112,25 @@ def _score_in_directory(token: str, folded: str, cased: str) -> tuple[float, str
     return ABSENT, ""
 
 
-def _word_start(token: str, folded: str, cased: str, start: int, at: int) -> int:
-    """The first occurrence from ``at`` on that begins a word, or -1."""
+def _holds_word_start(token: str, folded: str, path: str, at: int) -> bool:
+    """Whether an occurrence of the token from ``at`` on begins a word."""
+    # Folding can change the length; then cases are no longer where they were.
+    cased = path if len(path) == len(folded) else folded
     for _ in range(MAX_FOUND_STARTS):
-        if at < 0:
-            return -1
-        if at == start or begins_word(cased, at):
-            return at
+        if begins_word(cased, at):
+            return True
         at = folded.find(token, at + 1)
-    return -1
+        if at < 0:
+            break
+    return False
 
 
 def begins_word(text: str, at: int) -> bool:
     """Whether a word of ``text`` begins at ``at``: after a separator, a case or digit change."""
-    before, here = text[at - 1], text[at]
+    before = text[at - 1]
     if not before.isalnum():
         return True
+    here = text[at]
     if here.isupper():
         return not before.isupper()
     return here.isdigit() != before.isdigit()

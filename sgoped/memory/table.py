@@ -80,7 +80,10 @@ class PathTable:
 
     def path(self, pid: int) -> str | None:
         """The path of a pid, or ``None`` when it is gone."""
-        name = self.names[pid] if 0 <= pid < len(self.names) else None
+        try:
+            name = self.names[pid]
+        except IndexError:
+            return None
         if name is None:
             return None
         directory = self._directories[self._directory_of[pid]]
