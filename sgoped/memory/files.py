@@ -28,7 +28,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,14 +241,17 @@ class Files:
         kept = self._versions.find(path, version)
         return self.write(path, self._versions.read(path, version), mode=kept.mode)
 
-    def sweep_temporary_files(self) -> int:
+    def sweep_temporary_files(self, found: Iterable[tuple[str, str]] | None = None) -> int:
         """Remove what killed writers left behind; return how many.
+
+        Args:
+            found: ``(directory, name)`` of what a scan met already; else the root is walked.
 
         Only names of our own pattern, only regular files older than this object, and not those
         that another process is writing (it holds a lock on them).
         """
         removed = 0
-        for directory, name in find_temporary_files(self._root):
+        for directory, name in find_temporary_files(self._root) if found is None else found:
             parents = directory.split("/") if directory else []
             with suppress(OSError), directory_below(self._root, parents) as dir_fd:
                 removed += remove_if_stale(name, dir_fd, self._started_at)

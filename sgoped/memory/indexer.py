@@ -22,6 +22,7 @@ from sgoped.events import Bus, FileIndexed, FileRemoved, IndexProgressed
 from sgoped.memory.changes import Coalescer
 from sgoped.memory.document import shown
 from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.saving import is_temporary
 from sgoped.memory.store import Store
 from sgoped.memory.worker import IndexWorker, StepOutcome
 
@@ -54,12 +55,20 @@ class IndexStatus:
 
 
 class Indexer:
-    """Drains changes; everything here but ``worker``'s steps runs on the event loop."""
+    """Drains changes; everything here but ``worker``'s steps runs on the event loop.
+
+    Attributes:
+        worker: Does the work, in its thread.
+        scanned: Set once the first scan is over, or could not be made.
+        unfinished: ``(directory, name)`` of the unfinished saves that the first scan met.
+    """
 
     def __init__(
         self, worker: IndexWorker, executor: ThreadPoolExecutor, bus: Bus, coalescer: Coalescer
     ) -> None:
         self.worker = worker
+        self.scanned = asyncio.Event()
+        self.unfinished: list[tuple[str, str]] = []
         self._executor = executor
         self._bus = bus
         self._coalescer = coalescer
@@ -148,6 +157,7 @@ class Indexer:
         if not self._problem:
             log.warning("indexing is held up: %s", error)
         self._problem = str(error)
+        self.scanned.set()
         self._scanning = False
         self._scan_wanted = True
         for waiting in (*self._waiting_for_scan, *self._waiting_for_idle):
@@ -203,14 +213,20 @@ class Indexer:
             self._unreadable = {}
             self._waiting_for_idle += self._waiting_for_scan
             self._waiting_for_scan = []
-            self.worker.begin_scan(self._note_unreadable)
+            on_hidden = None if self.scanned.is_set() else self._note_hidden
+            self.worker.begin_scan(self._note_unreadable, on_hidden)
         if await self.call(self.worker.continue_scan):
             self._scanning = False
+            self.scanned.set()
         if self.worker.has_work:
             await self._do_step()
 
     def _note_unreadable(self, path: str, error: OSError) -> None:
         self._unreadable[shown(path) or "."] = error.strerror or type(error).__name__
+
+    def _note_hidden(self, directory: str, name: str) -> None:
+        if is_temporary(name):
+            self.unfinished.append((directory, name))
 
     async def _do_step(self) -> None:
         self._publish(await self.call(self.worker.step))

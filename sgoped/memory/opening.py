@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 from sgoped.background import background
 from sgoped.config import Settings
@@ -20,12 +21,34 @@ from sgoped.memory.watcher import WatcherStatus, open_watcher
 from sgoped.paths import Paths
 from sgoped.state import State
 
+# In a small folder watching has begun by then, so that a start does not look like a trouble.
+WATCH_WAIT_SECONDS = 0.25
+
 
 async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
     """The watcher is a hint; now and then the whole folder is compared."""
     while True:
         await asyncio.sleep(seconds)
         indexer.report(None)
+
+
+async def _watch(
+    root: Path,
+    settings: Settings,
+    files: Files,
+    indexer: Indexer,
+    on_status: Callable[[WatcherStatus], None],
+) -> None:
+    """Watch for ever, once the first scan is over.
+
+    Arming the watches walks the folder as well; two walks at once take longer than one after the
+    other, and the index would be true later. What changes in between is found because watching
+    begins with a scan of its own.
+    """
+    await indexer.scanned.wait()
+    await asyncio.to_thread(files.sweep_temporary_files, indexer.unfinished)
+    async with open_watcher(root, settings, on_status=on_status, on_paths=indexer.report):
+        await asyncio.Event().wait()
 
 
 @asynccontextmanager
@@ -43,7 +66,6 @@ async def open_memory(
     executor = ThreadPoolExecutor(2, thread_name_prefix="memory")
     async with AsyncExitStack() as stack:
         stack.callback(executor.shutdown)
-        await asyncio.to_thread(files.sweep_temporary_files)
         store = await stack.enter_async_context(open_store(paths.catalogue_db))
         indexer = await stack.enter_async_context(
             open_indexer(
@@ -67,14 +89,20 @@ async def open_memory(
             max_index_bytes=settings.max_index_bytes,
         )
 
+        started = asyncio.Event()
+
         def on_status(status: WatcherStatus) -> None:
             memory.note_watcher(status)
             bus.publish(WatcherChanged(status.state, status.reason))
+            started.set()
 
         await stack.enter_async_context(
-            open_watcher(root, settings, on_status=on_status, on_paths=indexer.report)
+            background(
+                watch=_watch(root, settings, files, indexer, on_status),
+                reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
+            )
         )
-        await stack.enter_async_context(
-            background(reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds))
-        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_WAIT_SECONDS):
+                await started.wait()
         yield memory

@@ -74,6 +74,7 @@ class IndexWorker:
         self._queued: set[int] = set()
         self._unsaved: set[str] = set()
         self._committed_at = 0.0
+        self._uncommitted = 0
         self._rebuilds = 0
         self._outcome = StepOutcome()
         self.generation = 0
@@ -136,9 +137,15 @@ class IndexWorker:
 
     # -- seeing what is on the disk
 
-    def begin_scan(self, on_error: Callable[[str, OSError], None]) -> None:
-        """Start comparing the whole folder with the table."""
-        self._scan = scan_tree(self._root, ignore=self._ignore, on_error=on_error)
+    def begin_scan(
+        self,
+        on_error: Callable[[str, OSError], None],
+        on_hidden: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """Start comparing the whole folder with the table; see ``scan_tree`` for both calls."""
+        self._scan = scan_tree(
+            self._root, ignore=self._ignore, on_error=on_error, on_hidden=on_hidden
+        )
 
     def continue_scan(self, seconds: float = STEP_SECONDS) -> bool:
         """Go on for about ``seconds``; whether the scan is finished.
@@ -231,8 +238,8 @@ class IndexWorker:
 
     @property
     def pending(self) -> int:
-        """Files whose content is not indexed yet."""
-        return self.table.status_counts[FileStatus.PENDING]
+        """Files whose present content cannot be found yet."""
+        return self.table.status_counts[FileStatus.PENDING] + self._uncommitted
 
     def step(self, seconds: float = STEP_SECONDS) -> StepOutcome:
         """Index for about ``seconds``: names first, then contents; commit when it pays."""
@@ -280,6 +287,7 @@ class IndexWorker:
             self.bodies, lambda: self.bodies.add_text(pid, path, body.text)
         ):
             self.table.settle(pid, body.kind, FileStatus.FAILED, "cannot be indexed")
+        self._uncommitted += 1
         if body.kind is Kind.BINARY and was_visible:
             self._guarded(self.names, lambda: self.names.remove(pid))
             self.haystack.update((), [pid])
@@ -294,6 +302,7 @@ class IndexWorker:
             return
         committed = self._guarded(self.names, self.names.commit)
         committed = self._guarded(self.bodies, self.bodies.commit) and committed
+        self._uncommitted = 0
         self._committed_at = time.monotonic()
         self.generation += 1
         if committed:

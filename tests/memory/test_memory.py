@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sgoped.errors import Conflict, NotFound, NotText, PathRefused, TooLarge
-from sgoped.events import Bus, FileIndexed, FileRemoved
+from sgoped.events import Bus, FileIndexed, FileRemoved, WatcherChanged
 from sgoped.memory import Kind, document_id
-from tests.memory.opening import found, opened, paths_below, until_event
+from tests.memory.opening import WAIT_SECONDS, found, opened, paths_below, until_event
 
 
 def write(root: Path, path: str, data: str | bytes) -> None:
@@ -328,3 +328,18 @@ async def test_folders_and_images_are_suggested_as_such(tmp_path: Path) -> None:
         assert kinds["holiday"] is Kind.FOLDER
         kinds = {hit.document.path: hit.document.kind for hit in await memory.find("beach")}
         assert kinds == {"holiday/beach.JPG": Kind.IMAGE}
+
+
+async def test_what_a_killed_save_left_behind_is_swept_at_the_next_start(tmp_path: Path) -> None:
+    root = paths_below(tmp_path).memory_dir
+    left = root / "sub" / ".sgoped-0123456789abcdef.tmp"
+    write(root, f"sub/{left.name}", "half a sa")
+    os.utime(left, (1_000_000_000, 1_000_000_000))
+    write(root, "sub/.sgoped-mine.txt", "a person's own hidden file")
+    bus = Bus()
+    async with opened(tmp_path, bus):
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not any(isinstance(event, WatcherChanged) for _, event in bus.since(0)):
+                await asyncio.sleep(0.01)
+        assert not left.exists()
+        assert (root / "sub/.sgoped-mine.txt").exists()
