@@ -103,7 +103,7 @@ class BodyIndex(SearchIndex):
         """Remove the passages of a pid."""
         self.delete("pid", pid)
 
-    def terms(self, query: str, max_chars: int = 512, max_terms: int = 32) -> list[str]:
+    def terms(self, query: str, max_chars: int = 2000, max_terms: int = 64) -> list[str]:
         """The words of a query, as the index knows them, each once."""
         analyzed = self._query_analyzer.analyze(fold(spread_cjk(query[:max_chars])))
         return list(dict.fromkeys(analyzed))[:max_terms]

@@ -12,7 +12,8 @@ from aiohttp import web
 from sgoped.web.wire import InvalidShape
 
 MAX_PATH_CHARS = 4000
-MAX_QUERY_CHARS = 512
+# Look-ups read the beginning of a long text; refusing it would help nobody.
+MAX_QUERY_CHARS = 10_000
 
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 

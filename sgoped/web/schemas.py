@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from sgoped.web.parameters import MAX_QUERY_CHARS
+
 MAX_ID_CHARS = 512
 MAX_NAME_CHARS = 200
 MAX_SERVICE_ID_CHARS = 100
@@ -167,5 +169,5 @@ class SocketRequest(Body):
     """One message on `/ws/suggestions`."""
 
     type: Literal["files", "actions", "search"]
-    query: Annotated[str, Field(max_length=512)]
+    query: Annotated[str, Field(max_length=MAX_QUERY_CHARS)]
     id: Annotated[str, Field(max_length=MAX_ID_CHARS)] | int | None = None

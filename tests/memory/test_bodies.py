@@ -72,7 +72,7 @@ def test_more_candidates_are_fetched_while_too_few_are_accepted(bodies: BodyInde
 def test_queries_are_cut_into_the_words_the_index_knows(bodies: BodyIndex) -> None:
     assert bodies.terms("Grüße, SNAKE_case! 東京都") == ["grusse", "snake", "case", "東京", "京都"]
     assert bodies.terms('AND (NOT * ~ "') == ["and", "not"]
-    assert len(bodies.terms(" ".join(f"w{i}" for i in range(5000)))) == 32
+    assert len(bodies.terms(" ".join(f"w{i}" for i in range(5000)))) == 64
 
 
 def test_a_replaced_text_is_found_by_its_new_words_only(bodies: BodyIndex) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sgoped.errors import Conflict, NotFound, NotText, PathRefused, TooLarge
 from sgoped.events import Bus, FileIndexed, FileRemoved, WatcherChanged
 from sgoped.memory import Kind, document_id
-from tests.memory.opening import WAIT_SECONDS, found, opened, paths_below, until_event
+from tests.memory.opening import found, opened, paths_below, until_event
 
 
 def write(root: Path, path: str, data: str | bytes) -> None:
@@ -338,8 +338,6 @@ async def test_what_a_killed_save_left_behind_is_swept_at_the_next_start(tmp_pat
     write(root, "sub/.sgoped-mine.txt", "a person's own hidden file")
     bus = Bus()
     async with opened(tmp_path, bus):
-        async with asyncio.timeout(WAIT_SECONDS):
-            while not any(isinstance(event, WatcherChanged) for _, event in bus.since(0)):
-                await asyncio.sleep(0.01)
+        await until_event(bus, WatcherChanged("native", ""))
         assert not left.exists()
         assert (root / "sub/.sgoped-mine.txt").exists()
