@@ -28,10 +28,16 @@ def _visible_namesakes(table: PathTable, name: str) -> list[str]:
 def label(table: PathTable, path: str) -> str:
     """The base name where it is unique, else as much of the path as tells it from the others.
 
-    A path that is not UTF-8 is labelled by its id, since what is shown of it may be ambiguous.
+    A path that is not UTF-8 is labelled by its id, since what is shown of it may be ambiguous;
+    so is one of which the label would be read as an id.
     """
     if shown(path) is not path and shown(path) != path:
         return document_id(path)
+    text = _shortest_end(table, path)
+    return text if path_from_id(text) is None else document_id(path)
+
+
+def _shortest_end(table: PathTable, path: str) -> str:
     name = path.rpartition("/")[2]
     count = table.count_namesakes(name)
     if count <= 1:
@@ -39,12 +45,11 @@ def label(table: PathTable, path: str) -> str:
     if count > MAX_NAMESAKES:
         return path
     others = [other for other in _visible_namesakes(table, name) if other != path]
-    if not others:
-        return name
     parts = path.split("/")
-    for kept in range(2, len(parts)):
+    for kept in range(1, len(parts)):
         end = "/".join(parts[-kept:])
-        if not any(other == end or other.endswith(f"/{end}") for other in others):
+        # A whole path always means that very file, also one that is never suggested.
+        if table.find(end) is None and not any(other.endswith(f"/{end}") for other in others):
             return end
     return path
 

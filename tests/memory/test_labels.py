@@ -41,6 +41,18 @@ def test_a_binary_namesake_does_not_count() -> None:
     assert label(table, "a/f") == "f"
 
 
+def test_a_binary_file_s_whole_path_is_no_label_of_another() -> None:
+    table = table_of(["a/f"])
+    table.add("", Entry("f", "file", 0, 0, 0, 0), Kind.BINARY)
+    assert label(table, "a/f") == "a/f"
+
+
+def test_a_name_that_reads_as_an_id_is_labelled_by_its_own() -> None:
+    table = table_of(["f:a.py", "a.py"])
+    assert label(table, "f:a.py") == "f:f%3Aa.py"
+    assert label(table, "a.py") == "a.py"
+
+
 def test_many_namesakes_are_labelled_by_their_whole_path() -> None:
     table = table_of([f"p{i}/__init__.py" for i in range(100)])
     assert label(table, "p7/__init__.py") == "p7/__init__.py"
@@ -53,12 +65,18 @@ def test_names_that_look_alike_because_they_are_not_utf_8_have_labels_of_their_o
     assert all(text.isascii() for text in labels)
 
 
-part = st.sampled_from(["a", "b", "c.py", "\udcff"])
+part = st.sampled_from(["a", "b", "c.py", "f:a", "\udcff"])
 
 
-@given(st.sets(st.lists(part, min_size=1, max_size=4).map("/".join), min_size=1, max_size=12))
-def test_every_label_leads_back_to_its_own_path(paths: set[str]) -> None:
+trees = st.sets(st.lists(part, min_size=1, max_size=4).map("/".join), min_size=1, max_size=12)
+
+
+@given(trees, trees)
+def test_every_label_leads_back_to_its_own_path(paths: set[str], binaries: set[str]) -> None:
     table = table_of(sorted(paths))
+    for path in sorted(binaries - paths):
+        directory, _, name = path.rpartition("/")
+        table.add(directory, Entry(name, "file", 0, 0, 0, 0), Kind.BINARY)
     for path in paths:
         text = label(table, path)
         assert resolve(table, text, shortest) == (table.find(path), False)
