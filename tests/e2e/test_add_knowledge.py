@@ -91,6 +91,22 @@ async def test_a_long_text_and_each_upload_get_a_summary(
     assert len(upstream.prompts) == 4
 
 
+async def test_a_long_source_is_summarised_in_parts_and_kept_whole(
+    page: Page, services: dict[str, str], upstream: Upstream, folder: Path
+) -> None:
+    long = "".join(f"Line {number} of much.\n" for number in range(20_000))
+    attachment = {"type": "file", "name": "long.txt", "content": long, "size": len(long)}
+    upstream.behave(Script(("Of many lines.",)))
+    _, path = await remember(
+        page, "", model=services["ollama"], attachments=[attachment], knowledge_filename="long.md"
+    )
+    kept = (folder / path).read_text()
+    check_whole(kept, long, "Of many lines.")
+    asked = "".join(upstream.prompts)
+    assert len(upstream.prompts) > 10
+    assert all(f"Line {number} of much." in asked for number in range(0, 20_000, 500))
+
+
 def check_whole(kept: str, *texts: object) -> None:
     for text in texts:
         assert str(text).rstrip("\n") in kept

@@ -172,15 +172,6 @@ async def test_a_big_file_is_not_cut_in_silence(
     assert len(upstream.prompts[0]) < 400_000
 
 
-async def test_four_uploads_of_5_mb_are_taken(page: Page, model: Model, upstream: Upstream) -> None:
-    content = "a line with a needle in it\n" * 190_000
-    attachments = [file(f"part{number}.txt", content) for number in range(4)]
-    events = await page.chat("find the needle", model=model.id, attachments=attachments)
-    assert events[-1]["type"] == "complete"
-    for number in range(4):
-        assert f"part{number}.txt" in upstream.prompts[0]
-
-
 @pytest.mark.parametrize("field", ["", "reasoning_content", "reasoning", "thinking"])
 async def test_thinking_in_a_field_stands_between_tags(
     page: Page, model: Model, upstream: Upstream, field: str
@@ -231,6 +222,41 @@ async def test_a_named_model_that_is_unknown_is_an_error(page: Page, upstream: U
         assert [event["type"] for event in events] == ["start", "error"]
         assert f"Model '{name}' not available" in events[-1]["message"]
     assert upstream.prompts == []
+
+
+async def test_an_unknown_action_is_an_error_and_an_unknown_command_only_text(
+    page: Page, model: Model, upstream: Upstream
+) -> None:
+    events = await page.chat("hello", model=model.id, selected_action="nothing")
+    assert [event["type"] for event in events] == ["start", "error"]
+    assert upstream.prompts == []
+    events = await page.chat("/nothing and/or yes/no", model=model.id)
+    assert events[-1]["type"] == "complete"
+    assert "/nothing and/or yes/no" in upstream.prompts[0]
+
+
+async def test_a_second_stream_of_one_id_leaves_the_first_alone(
+    page: Page, model: Model, upstream: Upstream
+) -> None:
+    upstream.behave(Script(gate_at=1))
+    async with page.stream("hello", model=model.id, stream_id="same") as stream:
+        await stream.until("content")
+        events = await page.chat("hello", model=model.id, stream_id="same")
+        assert events[-1]["type"] == "error"
+        upstream.open_gate()
+        assert (await stream.rest())[-1]["type"] == "complete"
+
+
+async def test_a_service_that_is_removed_ends_no_stream(page: Page, upstream: Upstream) -> None:
+    body = {"service_type": "ollama", "config": {"name": "Brief", "host": upstream.url}}
+    await page.post("/api/services/add", {"service_id": "brief", **body})
+    upstream.behave(Script(gate_at=1))
+    async with page.stream("hello", model="brief/beta") as stream:
+        await stream.until("content")
+        await page.delete("/api/services/brief")
+        upstream.open_gate()
+        events = await stream.rest()
+    assert (text_of(events), events[-1]["type"]) == ("Hello, world", "complete")
 
 
 async def test_what_runs_is_listed(page: Page, model: Model, upstream: Upstream) -> None:
@@ -301,6 +327,14 @@ async def test_without_any_model_memory_answers_with_file_and_line(
     upload = file("up.txt", "An uploaded okapi.\n")
     assert "An uploaded okapi." in text_of(await page.chat("okapi?", attachments=[upload]))
     assert text_of(await page.chat("xyzzy plugh")).startswith("No model is available")
+    body = {"name": "Off", "base_url": "http://127.0.0.1:9/v1", "models": ["m"]}
+    service = {"service_id": "off", "service_type": "openai", "config": body}
+    await page.post("/api/services/add", service)
+    for model in ("", "off/m"):
+        events = await page.chat("When does the okapi sleep?", model=model)
+        assert events[-1]["type"] == "complete"
+        assert text_of(events).startswith("No model is available")
+        assert re.search(r"zoo\.md:\d+", text_of(events))
     events = await page.chat("hello", model="gone")
     assert events[-1]["type"] == "error"
     assert "Model 'gone' not available" in events[-1]["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,19 @@ TREE = {
     "notes/Große Pläne.txt": "Übermorgen.\n",
     "bin/run": "#!/bin/sh\necho hello\n",
     "data.weird-extension": "plain text\n",
+    "x.md": "x at the top\n",
+    "a/x.md": "x in a\n",
+    "b/a/x.md": "x in b/a\n",
+    "x.md.d/x.md": "x in a folder called almost so\n",
+    "readme": "no extension\n",
+    "with spaces/and @at.md": "spaces\n",
+    "-dash.md": "dash\n",
+    "100%.md": "per cent\n",
+    "100%25.md": "per cent, encoded\n",
+    "a+b & c.md": "plus\n",
+    "what?#x.md": "question\n",
+    "na\u00efve.md": "composed\n",
+    "nai\u0308ve.md": "decomposed\n",
 }
 FIELDS = {"id": str, "label": str, "description": str, "type": str, "metadata": dict}
 ESCAPES = [
@@ -179,6 +193,45 @@ async def test_an_id_or_a_label_is_taken_for_a_path(page: Page) -> None:
             for name in ("id", "label"):
                 answer = await page.get("/api/files/content", path=item[name])
                 assert answer["content"] == TREE[item["metadata"]["path"]]
+
+
+async def test_a_label_sent_back_with_a_chat_means_its_own_file(page: Page) -> None:
+    for item in await page.get("/api/files"):
+        content = TREE.get(item["metadata"]["path"])
+        if content is not None:
+            attachment = {"type": "file", "name": item["label"]}
+            events = await page.chat("zzz", attachments=[attachment])
+            for line in content.splitlines():
+                assert line in text_of(events), item
+
+
+async def test_a_file_called_like_an_id_has_an_id_and_a_label_of_its_own(
+    page: Page, folder: Path
+) -> None:
+    (folder / "f:readme.md").write_text("called like an id\n")
+    (folder / "x.bin").write_bytes(bytes(range(256)))
+    (folder / "a/x.bin").write_text("text, called like a binary file\n")
+    await page.post("/api/refresh", {})
+    content = {item["metadata"]["path"]: item for item in await page.get("/api/files")}
+    for path in ("f:readme.md", "readme.md", "a/x.bin"):
+        for name in ("id", "label"):
+            answer = await page.get("/api/files/content", path=content[path][name])
+            assert answer["content"] == (folder / path).read_text()
+    (folder / "f:readme.md").unlink()
+
+
+async def test_of_more_than_1000_files_the_first_1000_are_listed(page: Page, folder: Path) -> None:
+    (folder / "many").mkdir()
+    for number in range(1010):
+        (folder / f"many/{number}.txt").write_text("")
+    await page.post("/api/refresh", {})
+    listed, headers = await page.call("GET", "/api/files")
+    assert len(listed) == 1000
+    stats = await page.get("/api/stats")
+    assert int(headers["X-Total-Count"]) == stats["short_term_memory"]["total_items"] > 1010
+    shutil.rmtree(folder / "many")
+    await page.post("/api/refresh", {})
+    assert len(await page.get("/api/files")) < 1000
 
 
 async def test_a_name_that_is_not_utf8_is_listed_and_read_by_its_id(

@@ -5,13 +5,18 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
+from yarl import URL
 
 from tests.e2e.page import Page
 from tests.e2e.upstream import Upstream
 
 FIELDS = {"id", "name", "provider", "service", "service_type", "available", "is_default"}
 
-pytestmark = pytest.mark.usefixtures("services")
+
+@pytest.fixture(autouse=True)
+async def known(page: Page, services: dict[str, str], upstream: Upstream) -> None:
+    """The daemon knows what the upstream has as new, whatever the test before told it."""
+    await page.post("/api/models/refresh", {})
 
 
 async def test_ids_are_unique_though_names_are_not(page: Page) -> None:
@@ -92,6 +97,21 @@ async def test_a_bare_name_counts_where_it_is_unambiguous(page: Page, upstream: 
     events = await page.chat("hello", model="beta")
     assert events[-1]["type"] == "error"
     assert "local/beta" in events[-1]["message"]
+
+
+async def test_a_model_may_be_called_anything(page: Page, upstream: Upstream) -> None:
+    names = ["org/model:free", "we ird ü%20?#x", "a%2fb", "%", "..", "a/../b", "x/health"]
+    upstream.set_up(models=names)
+    listed = await page.post("/api/models/refresh", {})
+    ids = {m["id"]: m["name"] for m in listed["all_models"] if m["service"] == "local"}
+    assert list(ids.values()) == names
+    for model_id, name in ids.items():
+        address = f"{page.url}/api/models/{quote(model_id, safe='')}/health"
+        async with page.session.get(URL(address, encoded=True), headers=page.headers()) as health:
+            assert (await health.json())["model"] == model_id
+        await page.post("/api/models/default", {"model": model_id})
+        assert (await page.chat("hello"))[0]["model"] == model_id
+        assert upstream.requests[-1].body["model"] == name
 
 
 async def test_each_model_tells_how_it_is(page: Page, services: dict[str, str]) -> None:
