@@ -22,6 +22,7 @@ PASSAGE_CHARS = 2000
 MAX_LINE_CHARS = 8000
 MAX_TOKEN_BYTES = 80
 TITLE_BOOST = 0.3
+MAX_KEPT_DIRECTORIES = 1000
 FIRST_PAGE = 60
 LAST_PAGE = 4000
 
@@ -77,18 +78,26 @@ def split_passages(text: str) -> Iterator[tuple[int, int, str]]:
         yield start_line, line_number - start_line, text[start:]
 
 
+def _whole(text: str) -> Iterator[tuple[int, int, str]]:
+    """The single passage of a short text: most files are short."""
+    if text:
+        yield 1, text.count("\n") + (not text.endswith("\n")), text
+
+
 class BodyIndex(SearchIndex):
     """Passages of text files, keyed by pid."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, "bodies", _schema(), {"words": _analyzer()})
         self._query_analyzer = _analyzer()
+        self._directory_words: dict[str, str] = {}
 
     def add_text(self, pid: int, path: str, text: str) -> None:
         """Add the passages of a file under a pid that the index does not hold."""
-        title = " ".join(split_words(shown(path)))
+        title = self._title(path)
         plain = text.isascii()
-        for line_start, line_count, passage in split_passages(text):
+        passages = split_passages(text) if len(text) > PASSAGE_CHARS else _whole(text)
+        for line_start, line_count, passage in passages:
             self.add(
                 {
                     "pid": pid,
@@ -98,6 +107,16 @@ class BodyIndex(SearchIndex):
                     "title": title,
                 }
             )
+
+    def _title(self, path: str) -> str:
+        """The words of a path; those of a directory are kept, for its other files."""
+        directory, _, name = path.rpartition("/")
+        above = self._directory_words.get(directory)
+        if above is None:
+            if len(self._directory_words) >= MAX_KEPT_DIRECTORIES:
+                self._directory_words.clear()
+            above = self._directory_words[directory] = " ".join(split_words(shown(directory)))
+        return f"{above} {' '.join(split_words(shown(name)))}"
 
     def remove(self, pid: int) -> None:
         """Remove the passages of a pid."""

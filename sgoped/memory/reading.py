@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sgoped.memory.beneath import directory_below, open_file
 from sgoped.memory.document import Kind
@@ -24,30 +25,74 @@ class Body:
     text: str = ""
 
 
-def read_body(root: Path, path: str, max_bytes: int) -> Body:
-    """Read at most ``max_bytes`` of a file below ``root``, following no link.
+class BodyReader:
+    """Reads files below ``root`` one after the other, following no link.
 
-    Never raises for what a file can do: a failure is a body with status ``FAILED``.
+    Files of one directory mostly come together, so the last one's descriptor is kept: use a
+    reader for a moment and close it, since a directory may be moved out of the folder.
     """
-    *parents, name = path.split("/")
-    if is_image(name):
-        return Body(Kind.IMAGE, FileStatus.SKIPPED, "image")
-    try:
-        with directory_below(root, parents) as dir_fd:
-            fd, status = open_file(name, dir_fd)
-        with os.fdopen(fd, "rb", buffering=0) as file:
-            head = file.read(HEAD_BYTES)
-            if looks_binary(head):
-                return Body(Kind.BINARY, FileStatus.SKIPPED, "binary")
-            data = head if status.st_size <= len(head) else _read_on(file.fileno(), head, max_bytes)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        return Body(Kind.TEXT, FileStatus.FAILED, f"cannot be read: {reason}")
-    cut = status.st_size > len(data)
+
+    def __init__(self, root: Path, max_bytes: int) -> None:
+        self._root = root
+        self._max_bytes = max_bytes
+        self._directory = ""
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        """Open nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is open."""
+        self._close()
+
+    def read(self, path: str) -> Body:
+        """What a file is, and at most ``max_bytes`` of its text.
+
+        Never raises for what a file can do: a failure is a body with status ``FAILED``.
+        """
+        directory, _, name = path.rpartition("/")
+        if is_image(name):
+            return Body(Kind.IMAGE, FileStatus.SKIPPED, "image")
+        try:
+            fd, status = open_file(name, self._enter(directory))
+            with os.fdopen(fd, "rb", buffering=0) as file:
+                data = file.read(HEAD_BYTES)
+                if status.st_size > len(data):
+                    if looks_binary(data):
+                        return Body(Kind.BINARY, FileStatus.SKIPPED, "binary")
+                    data = _read_on(file.fileno(), data, self._max_bytes)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            return Body(Kind.TEXT, FileStatus.FAILED, f"cannot be read: {reason}")
+        return _body(data, status.st_size)
+
+    def _enter(self, directory: str) -> int:
+        if self._fd < 0 or directory != self._directory:
+            self._close()
+            with directory_below(self._root, directory.split("/") if directory else ()) as fd:
+                self._fd = os.dup(fd)
+            self._directory = directory
+        return self._fd
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def read_body(root: Path, path: str, max_bytes: int) -> Body:
+    """Read one file; see ``BodyReader.read``."""
+    with BodyReader(root, max_bytes) as reader:
+        return reader.read(path)
+
+
+def _body(data: bytes, size: int) -> Body:
+    cut = size > len(data)
     decoded = decode_text(_whole_characters(data) if cut else data)
     if decoded is None:
         return Body(Kind.BINARY, FileStatus.SKIPPED, "binary")
-    reason = f"only the first {len(data)} of {status.st_size} bytes" if cut else ""
+    reason = f"only the first {len(data)} of {size} bytes" if cut else ""
     return Body(Kind.TEXT, FileStatus.INDEXED, reason, decoded.text)
 
 

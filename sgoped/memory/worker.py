@@ -22,7 +22,7 @@ from sgoped.memory.ignore import IgnoreReader
 from sgoped.memory.index import IndexBrokenError, SearchIndex
 from sgoped.memory.matcher import PathHaystack
 from sgoped.memory.names import NameIndex
-from sgoped.memory.reading import Body, read_body
+from sgoped.memory.reading import Body, BodyReader
 from sgoped.memory.reconciler import Reconciler
 from sgoped.memory.scanner import Entry, find_entry, scan_tree
 from sgoped.memory.store import IndexMark, Store
@@ -270,14 +270,14 @@ class IndexWorker:
 
     def _index_bodies(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while self._unread and time.monotonic() < deadline:
-            pid = self._unread.popleft()
-            self._queued.discard(pid)
-            path = self.table.path(pid)
-            if path is not None and self.table.statuses[pid] == FileStatus.PENDING:
-                body = read_body(self._root, path, self._max_index_bytes)
-                self._settle(pid, path, body)
-                self._unsaved.add(path.rpartition("/")[0])
+        with BodyReader(self._root, self._max_index_bytes) as reader:
+            while self._unread and time.monotonic() < deadline:
+                pid = self._unread.popleft()
+                self._queued.discard(pid)
+                path = self.table.path(pid)
+                if path is not None and self.table.statuses[pid] == FileStatus.PENDING:
+                    self._settle(pid, path, reader.read(path))
+                    self._unsaved.add(path.rpartition("/")[0])
 
     def _settle(self, pid: int, path: str, body: Body) -> None:
         was_visible = self.table.kind(pid) is not Kind.BINARY

@@ -7,7 +7,14 @@ from aiohttp import web
 from sgoped.memory import SavedFile, shown
 from sgoped.web.endpoint import endpoint, read_body
 from sgoped.web.keys import MEMORY, SAVES, SUGGESTIONS
-from sgoped.web.parameters import IF_MATCH, MAX_PATH_CHARS, Text, Whole, read_if_match
+from sgoped.web.parameters import (
+    IF_MATCH,
+    MAX_PATH_CHARS,
+    MAX_QUERY_CHARS,
+    Text,
+    Whole,
+    read_if_match,
+)
 from sgoped.web.render import suggestion_json
 from sgoped.web.replies import (
     ContentReply,
@@ -22,7 +29,11 @@ from sgoped.web.wire import reply
 MAX_LISTED = 1000
 DEFAULT_SUGGESTED = 10
 
-Q = Text("q", "What was typed after `@`. Without it: everything, newest use first.")
+Q = Text(
+    "q",
+    "What was typed after `@`. Without it: everything, newest use first.",
+    max_chars=MAX_QUERY_CHARS,
+)
 LIMIT = Whole("limit", "10 by default with `q`, 1000 without.", minimum=1, maximum=MAX_LISTED)
 PATH = Text(
     "path",

@@ -12,8 +12,10 @@ from aiohttp import web
 from sgoped.web.wire import InvalidShape
 
 MAX_PATH_CHARS = 4000
-# Look-ups read the beginning of a long text; refusing it would help nobody.
-MAX_QUERY_CHARS = 10_000
+# Look-ups read the beginning of a long text; refusing it would help nobody. Percent-encoded,
+# this many characters of any script still fit into a request line of 64 KiB.
+MAX_QUERY_CHARS = 4_000
+MAX_TEXT_CHARS = 512
 
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -52,7 +54,7 @@ class Text:
     name: str
     description: str
     where: Where = "query"
-    max_chars: int = MAX_QUERY_CHARS
+    max_chars: int = MAX_TEXT_CHARS
     required: bool = False
     choices: tuple[str, ...] = ()
     pattern: str = ""

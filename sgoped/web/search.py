@@ -9,7 +9,7 @@ from aiohttp import web
 from sgoped.memory import shown
 from sgoped.web.endpoint import endpoint
 from sgoped.web.keys import MEMORY
-from sgoped.web.parameters import MAX_PATH_CHARS, Text, Whole
+from sgoped.web.parameters import MAX_PATH_CHARS, MAX_QUERY_CHARS, Text, Whole
 from sgoped.web.render import hit_json
 from sgoped.web.replies import IndexReply, SearchReply
 from sgoped.web.wire import reply
@@ -17,7 +17,7 @@ from sgoped.web.wire import reply
 DEFAULT_HITS = 10
 DEFAULT_STATES = 100
 
-Q = Text("q", "Words to find in the files.", required=True)
+Q = Text("q", "Words to find in the files.", max_chars=MAX_QUERY_CHARS, required=True)
 LIMIT = Whole("limit", "10 by default.", minimum=1, maximum=100)
 PART = Text("path", "Only files whose path contains this.")
 EXT = Text("ext", "Only files with this suffix, with or without its dot.", max_chars=64)

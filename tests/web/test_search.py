@@ -28,7 +28,7 @@ async def test_a_search_is_narrowed_by_suffix_and_path(client: Client) -> None:
 
 
 async def test_hostile_queries_are_only_words(client: Client) -> None:
-    for query in ("(" * 8000, "NOT " * 2000, '"', "a:b", "[* TO *]", "\\", "\x00", "é" * 512):
+    for query in ("(" * 4000, "NOT " * 1000, '"', "a:b", "[* TO *]", "\\", "\x00", "é" * 512):
         for path in ("/api/search", "/api/files"):
             async with client.get(path, params={"q": query}) as response:
                 assert response.status == 200, (path, query)

@@ -180,7 +180,7 @@ async def test_a_file_of_twenty_megabytes_is_saved(client: Client, folder: Path)
     [
         "/api/files?q=a&q=b",
         "/api/files?limit=1&limit=2&q=a",
-        "/api/files?q=" + "a" * 10_001,
+        "/api/files?q=" + "a" * 4_001,
         "/api/files?limit=0",
         "/api/files?limit=1001",
         "/api/files?limit=-1",
