@@ -21,8 +21,7 @@ from sqlite_utils import Database as Tables
 
 from sgoped.database import Database, open_database
 from sgoped.errors import StartupError
-from sgoped.memory.scanner import Entry
-from sgoped.memory.table import KINDS, FileStatus, PathTable
+from sgoped.memory.table import PathTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +95,13 @@ def unpack_directory(table: PathTable, path: bytes, packed: bytes, reasons: str)
         column.frombytes(packed[offset:end])
         columns.append(column)
         offset = end
-    pids, sizes, mtimes, ctimes, inodes = columns
+    pids, *stats = columns
     kinds = packed[offset : offset + count]
     statuses = packed[offset + count : offset + 2 * count]
     names = os.fsdecode(packed[offset + 2 * count :]).split("\0")
-    if len(names) != count:
+    if len(names) != count or len(statuses) != count:
         raise ValueError("a stored directory does not hold as many names as it says")
-    directory = os.fsdecode(path)
-    for i, name in enumerate(names):
-        kind = KINDS[kinds[i]]
-        entry = Entry(
-            name,
-            "folder" if kind == "folder" else "file",
-            sizes[i],
-            mtimes[i],
-            ctimes[i],
-            inodes[i],
-        )
-        table.add(directory, entry, kind, FileStatus(statuses[i]), pids[i])
+    table.load(os.fsdecode(path), names, pids, stats=stats, kinds=kinds, statuses=statuses)
     table.reasons.update({int(pid): reason for pid, reason in json.loads(reasons).items()})
 
 

@@ -8,7 +8,7 @@ works on a copy made in one step.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
 from sgoped.memory.document import Document, Kind
@@ -150,11 +150,9 @@ class PathTable:
         entry: Entry,
         kind: Kind,
         status: FileStatus = FileStatus.PENDING,
-        pid: int | None = None,
     ) -> int:
-        """Add a path that is not there yet; ``pid`` is given only when loading the catalogue."""
-        if pid is None:
-            pid = len(self.names)
+        """Add a path that is not there yet; returns its pid."""
+        pid = len(self.names)
         self.reserve(pid + 1)
         number = self._number(directory)
         self._directory_of[pid] = number
@@ -167,6 +165,47 @@ class PathTable:
         self._children[number][entry.name] = pid
         self._add_namesake(entry.name, pid)
         return pid
+
+    def load(
+        self,
+        directory: str,
+        names: Sequence[str],
+        pids: Sequence[int],
+        *,
+        stats: Sequence[Sequence[int]],
+        kinds: bytes,
+        statuses: bytes,
+    ) -> None:
+        """Add a whole stored directory, column by column, which is much faster than one by one.
+
+        Args:
+            directory: Its path.
+            names: Its children; the other sequences are as long.
+            pids: Their pids.
+            stats: Sizes, modification times, change times and inodes.
+            kinds: Indices into ``KINDS``.
+            statuses: ``FileStatus`` numbers.
+
+        Raises:
+            IndexError, ValueError: A kind or status is unknown.
+        """
+        self.reserve(max(pids, default=-1) + 1)
+        number = self._number(directory)
+        for column, values in zip(
+            (self.sizes, self.mtimes_ns, self.ctimes_ns, self.inodes), stats, strict=True
+        ):
+            for pid, value in zip(pids, values, strict=True):
+                column[pid] = value
+        for pid, name, kind, status in zip(pids, names, kinds, statuses, strict=True):
+            self._directory_of[pid] = number
+            self.kinds[pid] = kind
+            self.statuses[pid] = status
+            self.kind_counts[kind] += 1
+            if KINDS[kind] is not Kind.FOLDER:
+                self.status_counts[status] += 1
+            self.names[pid] = name
+            self._add_namesake(name, pid)
+        self._children[number].update(zip(names, pids, strict=True))
 
     def touch(self, pid: int, entry: Entry) -> None:
         """Remember what ``stat`` says now."""
