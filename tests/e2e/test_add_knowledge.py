@@ -196,18 +196,23 @@ async def test_a_safe_name_is_kept(page: Page, folder: Path, name: str) -> None:
     ],
 )
 async def test_an_unsafe_name_is_made_safe(page: Page, folder: Path, name: str) -> None:
-    home = folder.parents[2]
-    others = set(home.rglob("*")) - set((home / "cache").rglob("*")) - set(folder.rglob("*"))
+    before = kept_elsewhere(folder)
     _, path = await remember(page, SHORT, knowledge_filename=name)
     assert path.parent == Path()
     assert not path.name.startswith(".")
     assert len(path.name.encode()) <= 255
     assert (folder / path).resolve().parent == folder.resolve()
     assert SHORT in (folder / path).read_text()
-    now = set(home.rglob("*")) - set((home / "cache").rglob("*")) - set(folder.rglob("*"))
-    new = {found.relative_to(home).parts[1] for found in now - others}
+    new = {found.parts[1] for found in kept_elsewhere(folder) - before}
     assert not new - {"versions", "state.db-wal", "state.db-shm", "state.db-journal"}
     assert await is_suggested(page, path)
+
+
+def kept_elsewhere(folder: Path) -> set[Path]:
+    """All that is in the home but not in the folder, nor in the cache."""
+    home = folder.parents[2]
+    found = {path.relative_to(home) for path in home.rglob("*") if folder not in path.parents}
+    return {path for path in found if path.parts[0] != "cache"}
 
 
 async def test_an_existing_file_is_never_overwritten(

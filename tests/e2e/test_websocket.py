@@ -108,7 +108,7 @@ async def test_of_queued_requests_with_ids_only_the_newest_is_computed(ws: Socke
         '{"type": "files", "query": "x", "id": {}}',
         '{"type": "files", "query": "\\ud800"}',
         "[" * 10_000,
-        json.dumps({"type": "files", "query": "x" * 5000}),
+        json.dumps({"type": "files", "query": "x" * 20_000}),
         b"\x00\xff",
     ],
 )
