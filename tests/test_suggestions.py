@@ -37,7 +37,7 @@ async def test_an_empty_query_lists_everything_with_the_total(suggestions: Sugge
 
 async def test_a_file_is_shown_with_all_that_is_known(suggestions: Suggestions) -> None:
     best = (await suggestions.files("notes"))[0]
-    assert (best.id, best.label, best.kind) == ("f:notes.md", "notes.md", "file")
+    assert (best.id, best.label, best.kind) == (".f:notes.md", "notes.md", "file")
     assert best.description == "1.2 kB"
     metadata = dict(best.metadata)
     assert metadata.pop("why")

@@ -13,9 +13,11 @@ from sgoped.errors import PathRefused
 
 MAX_COMPONENT_BYTES = 255
 MAX_PATH_BYTES = 4000
-ID_PREFIX = "f:"
+# No listed path begins so, because hidden names are left out: an id is never taken for a path.
+ID_PREFIX = ".f:"
 
 _DRIVE = re.compile(r"[A-Za-z]:([\\/]|$)")
+_PLAIN = re.compile(r"[A-Za-z0-9_./~!$&'()*+,;=@-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -34,7 +36,9 @@ def shown(text: str) -> str:
 
 
 def document_id(path: str) -> str:
-    """A stable, unique, reversible id: the path's bytes, percent-encoded behind ``f:``."""
+    """A stable, unique, reversible id: the path's bytes, percent-encoded behind ``.f:``."""
+    if _PLAIN.fullmatch(path):
+        return ID_PREFIX + path
     return ID_PREFIX + quote(os.fsencode(path), safe="/~!$&'()*+,;=@")
 
 

@@ -28,16 +28,10 @@ def _visible_namesakes(table: PathTable, name: str) -> list[str]:
 def label(table: PathTable, path: str) -> str:
     """The base name where it is unique, else as much of the path as tells it from the others.
 
-    A path that is not UTF-8 is labelled by its id, since what is shown of it may be ambiguous;
-    so is one of which the label would be read as an id.
+    A path that is not UTF-8 is labelled by its id, since what is shown of it may be ambiguous.
     """
     if shown(path) is not path and shown(path) != path:
         return document_id(path)
-    text = _shortest_end(table, path)
-    return text if path_from_id(text) is None else document_id(path)
-
-
-def _shortest_end(table: PathTable, path: str) -> str:
     name = path.rpartition("/")[2]
     count = table.count_namesakes(name)
     if count <= 1:

@@ -42,8 +42,8 @@ ESCAPES = [
     "..",
     "..\\canary.txt",
     "C:\\canary.txt",
-    "f:../canary.txt",
-    "f:%2e%2e%2fcanary.txt",
+    ".f:../canary.txt",
+    ".f:%2e%2e%2fcanary.txt",
     "a\x00b",
     "a\nb",
     ".hidden",
@@ -217,6 +217,10 @@ async def test_a_file_called_like_an_id_has_an_id_and_a_label_of_its_own(
         for name in ("id", "label"):
             answer = await page.get("/api/files/content", path=content[path][name])
             assert answer["content"] == (folder / path).read_text()
+    before = (folder / "readme.md").read_text()
+    await page.post("/api/files/content", {"path": "f:readme.md", "content": "its own\n"})
+    assert (folder / "f:readme.md").read_text() == "its own\n"
+    assert (folder / "readme.md").read_text() == before
     (folder / "f:readme.md").unlink()
 
 

@@ -95,5 +95,5 @@ def test_a_document_shows_a_name_that_is_not_utf_8_with_a_replacement_character(
     document = Document(1, "a/\udcff.txt", Kind.TEXT, 0, 0)
     assert document.shown_path == "a/\ufffd.txt"
     assert document.name == "\udcff.txt"
-    assert document.id == "f:a/%FF.txt"
+    assert document.id == ".f:a/%FF.txt"
     assert shown("plain") == "plain"

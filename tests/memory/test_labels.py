@@ -49,7 +49,7 @@ def test_a_binary_file_s_whole_path_is_no_label_of_another() -> None:
 
 def test_a_name_that_reads_as_an_id_is_labelled_by_its_own() -> None:
     table = table_of(["f:a.py", "a.py"])
-    assert label(table, "f:a.py") == "f:f%3Aa.py"
+    assert label(table, "f:a.py") == "f:a.py"
     assert label(table, "a.py") == "a.py"
 
 

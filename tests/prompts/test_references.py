@@ -21,7 +21,7 @@ def names(text: str, *known: str) -> list[str]:
         ('read @"my file.md" first', ["my file.md"]),
         ("@foo.test.ts", ["foo.test.ts"]),
         ("@заметки.md", ["заметки.md"]),
-        ("@f:notes/a%20b.md", ["f:notes/a%20b.md"]),
+        ("@.f:notes/a%20b.md", [".f:notes/a%20b.md"]),
     ],
 )
 def test_a_name_behind_an_at_sign_is_a_reference(text: str, expected: list[str]) -> None:

@@ -27,8 +27,8 @@ ESCAPES = [
     ".hidden",
     "src/.git/config",
     "%2e%2e/secret.txt/../..",
-    "f:../secret.txt",
-    "f:%2e%2e/secret.txt",
+    ".f:../secret.txt",
+    ".f:%2e%2e/secret.txt",
     "x" * 256,
 ]
 
