@@ -7,8 +7,7 @@ menus show. Sections come one below the other, names first.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sgoped.actions import Action, ActionRegistry
 from sgoped.memory import Document, Kind, Memory, PathHit
@@ -22,8 +21,7 @@ _NS = 1_000_000_000
 SuggestionKind = Literal["file", "folder", "image", "action"]
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """One line of a menu.
 
     Attributes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from sgoped.errors import PathRefused
@@ -49,9 +49,10 @@ def path_from_id(text: str) -> str | None:
     return os.fsdecode(unquote_to_bytes(text[len(ID_PREFIX) :]))
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A catalogued file or folder.
+
+    A tuple, because ten are made at every key stroke.
 
     Attributes:
         pid: Number of its row in the catalogue and the index; not stable over rebuilds.

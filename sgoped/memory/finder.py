@@ -11,7 +11,7 @@ import asyncio
 import heapq
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sgoped.memory.document import Document, Kind, shown
 from sgoped.memory.labels import label
@@ -38,8 +38,7 @@ MIN_SCATTERED_CHARS = 2
 MAX_SCORED = 200
 
 
-@dataclass(frozen=True, slots=True)
-class PathHit:
+class PathHit(NamedTuple):
     """A path that may be meant.
 
     Attributes:
@@ -154,13 +153,12 @@ class Finder:
         document = table.document(hit.pid)
         if document is None:
             return None
-        text = label(table, document.path)
-        folded_whole = all(token in text.lower() for token in tokens)
-        target = "label" if folded_whole or text == document.shown_path else "path"
-        shown_text = text if target == "label" else document.shown_path
-        return PathHit(
-            document, text, hit.why, highlight(tokens, shown_text), target, round(hit.score, 4)
-        )
+        text = label(table, hit.path)
+        lowered = text.lower()
+        in_label = text == hit.path or all(token in lowered for token in tokens)
+        matches = highlight(tokens, text if in_label else document.shown_path)
+        target = "label" if in_label else "path"
+        return PathHit(document, text, hit.why, matches, target, round(hit.score, 4))
 
 
 def _rank(hit: Scored) -> tuple[float, int, str]:

@@ -247,6 +247,10 @@ def highlight(tokens: Sequence[str], text: str) -> Ranges:
     A token that does not occur whole is matched letter by letter, as far as its letters go.
     """
     folded, origin = fold_mapped(text)
+    if len(tokens) == 1 and origin is None:
+        at = folded.find(tokens[0], folded.rfind("/") + 1)
+        if at >= 0:
+            return ((at, at + len(tokens[0])),)
     marked: set[int] = set()
     start = folded.rfind("/") + 1
     for token in tokens:
