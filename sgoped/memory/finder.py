@@ -34,8 +34,9 @@ from sgoped.memory.worker import IndexWorker
 
 MIN_CANDIDATES = 20
 MIN_TYPO_CHARS = 4
+# With so many similar names, letters scattered over whole paths would only add noise.
+ENOUGH_FUZZY = 3
 MIN_SCATTERED_CHARS = 2
-MAX_SCORED = 200
 
 
 class PathHit(NamedTuple):
@@ -74,7 +75,7 @@ class Finder:
         scored = self._find_literal(tokens, limit)
         if len(scored) < limit and sum(map(len, tokens)) >= MIN_SCATTERED_CHARS:
             loop = asyncio.get_running_loop()
-            fuzzy = await loop.run_in_executor(self._executor, self._find_fuzzy, tokens, 3 * limit)
+            fuzzy = await loop.run_in_executor(self._executor, self._find_fuzzy, tokens, 2 * limit)
             known = {hit.pid for hit in scored}
             scored += [hit for hit in fuzzy if hit.pid not in known]
         scored.sort(key=_rank)
@@ -97,13 +98,8 @@ class Finder:
     def _find_fuzzy(self, tokens: Sequence[str], limit: int) -> list[Scored]:
         """Typos and scattered letters; blocks for milliseconds."""
         found: dict[int, Scored] = {}
-        for pid, points in self._worker.haystack.search(tokens, limit):
-            path = self._path(pid)
-            if path is not None:
-                score, why = score_literal(tokens, path)
-                if not why:
-                    score, why = score_scattered(tokens, points), "letters in this order"
-                self._offer(found, Scored(pid, path, score + self._favour(pid, path, why), why))
+        haystack = self._worker.haystack
+        self._offer_scattered(found, tokens, haystack.search_tails(tokens, limit))
         if min(map(len, tokens)) >= MIN_TYPO_CHARS:
             for pid in self._worker.names.by_typo(tokens, limit):
                 path = self._path(pid)
@@ -111,7 +107,20 @@ class Finder:
                     score = score_typo(tokens, split_words(shown(path.rpartition("/")[2])))
                     score += self._favour(pid, path, "") - LENGTH_WEIGHT * len(path)
                     self._offer(found, Scored(pid, path, score, "similar name"))
+        if len(found) < ENOUGH_FUZZY:
+            self._offer_scattered(found, tokens, haystack.search_paths(tokens, limit))
         return list(found.values())
+
+    def _offer_scattered(
+        self, found: dict[int, Scored], tokens: Sequence[str], hits: Iterable[tuple[int, int]]
+    ) -> None:
+        for pid, points in hits:
+            path = self._path(pid)
+            if path is not None:
+                score, why = score_literal(tokens, path)
+                if not why:
+                    score, why = score_scattered(tokens, points), "letters in this order"
+                self._offer(found, Scored(pid, path, score + self._favour(pid, path, why), why))
 
     def _offer(self, found: dict[int, Scored], hit: Scored) -> None:
         other = found.get(hit.pid)

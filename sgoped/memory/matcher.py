@@ -47,6 +47,7 @@ CHAR_POINTS = 16
 BOUNDARY_POINTS = 8
 DEAD_SHARE = 0.25
 TAIL_PARTS = 2
+SEARCH_THREADS = 2
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -190,7 +191,7 @@ def shared_name_penalty(namesakes: int) -> float:
 class PathHaystack:
     """Every path, folded, in frizbee's memory, for subsequence search without the GIL.
 
-    The last folder and the name are searched first: letters scattered over a whole path match
+    The last folder and the name are searched apart: letters scattered over a whole path match
     almost everything. Removed paths stay until a quarter is dead; a lock keeps changes and
     searches apart, so a search may wait for a change and belongs in a thread.
     """
@@ -216,8 +217,15 @@ class PathHaystack:
             self._whole.extend(list(fresh.values()))
             self._tails.extend([_tail(path) for path in fresh.values()])
 
-    def search(self, tokens: Sequence[str], limit: int) -> list[tuple[int, int]]:
-        """The best ``(pid, points)`` whose letters hold the joined tokens in order."""
+    def search_tails(self, tokens: Sequence[str], limit: int) -> list[tuple[int, int]]:
+        """The best ``(pid, points)`` whose last folder and name hold the tokens' letters."""
+        return self._search(tokens, limit, whole=False)
+
+    def search_paths(self, tokens: Sequence[str], limit: int) -> list[tuple[int, int]]:
+        """The best ``(pid, points)`` whose whole path holds the tokens' letters; three times dearer."""
+        return self._search(tokens, limit, whole=True)
+
+    def _search(self, tokens: Sequence[str], limit: int, *, whole: bool) -> list[tuple[int, int]]:
         matcher = Matcher(
             "".join(tokens),
             max_typos=0,
@@ -226,15 +234,10 @@ class PathHaystack:
             scoring=Scoring(delimiter_bonus=BOUNDARY_POINTS),
         )
         with self._lock:
-            found: dict[int, int] = {}
-            for haystacks in (self._tails, self._whole):
-                for match in matcher.match_list(haystacks):
-                    pid = self._pids[match.index]
-                    if pid in self._paths:
-                        found.setdefault(pid, match.score)
-                if len(found) >= limit:
-                    break
-            return list(found.items())[:limit]
+            haystacks = self._whole if whole else self._tails
+            matches = matcher.match_list_parallel(haystacks, SEARCH_THREADS)
+            found = [(self._pids[match.index], match.score) for match in matches]
+            return [(pid, points) for pid, points in found if pid in self._paths][:limit]
 
 
 def _tail(path: str) -> str:

@@ -88,9 +88,9 @@ def test_words_begin_after_separators_and_at_case_and_digit_changes() -> None:
 def test_letters_in_order_are_found_across_folders() -> None:
     haystack = PathHaystack()
     haystack.update([(1, "src/foo.py"), (2, "docs/readme.md"), (3, "x/\udcff.txt")], [])
-    assert [pid for pid, _ in haystack.search(["sfpy"], 5)] == [1]
+    assert [pid for pid, _ in haystack.search_tails(["sfpy"], 5)] == [1]
     haystack.update([(4, "src/fop.yaml")], [1])
-    assert [pid for pid, _ in haystack.search(["sfpy"], 5)] == [4]
+    assert [pid for pid, _ in haystack.search_tails(["sfpy"], 5)] == [4]
 
 
 def test_a_haystack_of_many_changes_forgets_the_dead_and_keeps_the_living() -> None:
@@ -99,7 +99,7 @@ def test_a_haystack_of_many_changes_forgets_the_dead_and_keeps_the_living() -> N
         haystack.update([(turn * 1000 + i, f"dir/name{i}") for i in range(1000)], [])
         if turn:
             haystack.update([], [(turn - 1) * 1000 + i for i in range(1000)])
-    found = [pid for pid, _ in haystack.search(["drnm7"], 2000)]
+    found = [pid for pid, _ in haystack.search_paths(["drnm7"], 2000)]
     assert found
     assert all(pid >= 4000 for pid in found)
 
