@@ -34,6 +34,7 @@ from sgoped.memory.worker import IndexWorker
 
 MIN_CANDIDATES = 20
 MIN_TYPO_CHARS = 4
+MIN_PATHS_FOR_THREAD = 10_000
 # With so many similar names, letters scattered over whole paths would only add noise.
 ENOUGH_FUZZY = 3
 MIN_SCATTERED_CHARS = 2
@@ -74,8 +75,7 @@ class Finder:
             return []
         scored = self._find_literal(tokens, limit)
         if len(scored) < limit and sum(map(len, tokens)) >= MIN_SCATTERED_CHARS:
-            loop = asyncio.get_running_loop()
-            fuzzy = await loop.run_in_executor(self._executor, self._find_fuzzy, tokens, 2 * limit)
+            fuzzy = await self._find_fuzzy_apart(tokens, 2 * limit)
             known = {hit.pid for hit in scored}
             scored += [hit for hit in fuzzy if hit.pid not in known]
         scored.sort(key=_rank)
@@ -94,6 +94,13 @@ class Finder:
             known = set(pids)
             scored += self._score([pid for pid in more if pid not in known], tokens)
         return scored
+
+    async def _find_fuzzy_apart(self, tokens: Sequence[str], limit: int) -> list[Scored]:
+        """Search in a thread, unless that takes longer than the search."""
+        if len(self._worker.table) < MIN_PATHS_FOR_THREAD:
+            return self._find_fuzzy(tokens, limit)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._find_fuzzy, tokens, limit)
 
     def _find_fuzzy(self, tokens: Sequence[str], limit: int) -> list[Scored]:
         """Typos and scattered letters; blocks for milliseconds."""
