@@ -50,10 +50,9 @@ async def act(run: Run, desk: Desk, order: Order, tasks: asyncio.TaskGroup) -> E
     tools = Toolbelt(desk.memory, desk.settings, choice, tasks)
     try:
         result = await perform(desk, order, tools, run)
-    except BaseException:
+    finally:
         if tools.saved:
             run.keep_in_mind(f"Kept: {', '.join(tools.saved)}.")
-        raise
     run.add(ActionCompleted(order.action.name, result.data, time.time()))
     await _confirm(run, choice, result)
     return Completed(time.time())

@@ -71,7 +71,10 @@ def search(
     ext: str | None,
 ) -> None:
     """Find passages in the contents of the files, as PATH:LINE: TEXT."""
-    asked = {"q": " ".join(query), "limit": limit, "path": folder, "ext": ext}
+    words = " ".join(query).strip()
+    if not words:
+        raise click.UsageError("give some words to search for")
+    asked = {"q": words, "limit": limit, "path": folder, "ext": ext}
     found = client.get("/api/search", asked)
     printer.show(found, lambda: [_hit(hit) for hit in found["hits"]])
 

@@ -223,6 +223,21 @@ async def test_a_confirmation_that_breaks_off_is_completed_plainly(served: World
     assert said_in(events) == "Hello\n\nSaved as n.md."
 
 
+async def test_a_stop_during_the_confirmation_still_says_what_is_kept(served: World) -> None:
+    served.upstream.behave(Script(gate_at=-1))
+    request = ChatRequest(
+        "short", stream_id="x", selected_action="add_knowledge", knowledge_filename="n"
+    )
+    run = served.chat.start(request)
+    await served.upstream.until(lambda: len(served.upstream.chats) == 1)
+    served.chat.stop("x")
+    events = await events_of(run)
+    assert names(events) == ["ActionStarted", "ActionCompleted", "Cancelled"]
+    end = events[-1]
+    assert isinstance(end, Cancelled)
+    assert "Kept: n.md" in end.message
+
+
 async def test_an_action_outside_a_chat_gives_its_result(world: World) -> None:
     result = await execute_action("/add_knowledge", "# Trip", (), chat=world.chat)
     assert result["filename"] == "trip.md"
