@@ -159,6 +159,9 @@ def _is_sound(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(path, timeout=10)) as connection:
             return bool(connection.execute("pragma quick_check").fetchone() == ("ok",))
+    except sqlite3.OperationalError:
+        # Locked, or not to be opened: that is no damage, and opening it in earnest will tell.
+        return True
     except sqlite3.DatabaseError:
         return False
 

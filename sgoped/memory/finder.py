@@ -187,18 +187,19 @@ class Recents:
     def __init__(self, worker: IndexWorker, uses: Uses) -> None:
         self._worker = worker
         self._uses = uses
-        self._key: tuple[int, int, int] = (-1, -1, -1)
-        self._documents: list[Document] = []
+        self._kept: tuple[tuple[int, int, int], list[Document]] = ((-1, -1, -1), [])
 
     def newest(self, limit: int) -> tuple[list[Document], int]:
         """The ``limit`` newest documents, and how many there are; blocks for many files."""
         table = self._worker.table
         total = table.visible_count
         key = (self._worker.generation, self._uses.generation, limit)
-        if key != self._key:
-            self._documents = self._collect(limit)
-            self._key = key
-        return self._documents, total
+        # One assignment, because two threads may be here at once.
+        known, documents = self._kept
+        if known != key:
+            documents = self._collect(limit)
+            self._kept = (key, documents)
+        return documents, total
 
     def _collect(self, limit: int) -> list[Document]:
         table, uses = self._worker.table, self._uses

@@ -94,10 +94,19 @@ class SearchIndex:
         self.stamp = int(meta["opstamp"])
 
     def start_afresh(self) -> None:
-        """Throw everything away and begin with an empty index."""
+        """Throw everything away and begin with an empty index.
+
+        Raises:
+            IndexBrokenError: The disk does not allow it.
+        """
         self._writer = None
-        fresh_directory(self._directory)
-        self._open()
+        try:
+            fresh_directory(self._directory)
+            self._open()
+        except BaseException as error:
+            if not _is_failure(error):
+                raise
+            raise IndexBrokenError(str(error)) from error
 
     def close(self) -> None:
         """Give up the writer; uncommitted changes are lost."""

@@ -109,6 +109,8 @@ class Indexer:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise StorageError(f"the memory folder cannot be read: {reason}") from error
+        except IndexBrokenError as error:
+            raise StorageError(f"the index cannot be written: {error}") from error
 
     def status(self) -> IndexStatus:
         """How far the index is now."""
@@ -147,8 +149,10 @@ class Indexer:
                 log.exception("indexing failed and starts over")
                 self._trouble(error)
                 await asyncio.sleep(RETRY_SECONDS)
-                with suppress(IndexBrokenError):
+                try:
                     await self.call(self.worker.recover)
+                except Exception:
+                    log.exception("the index could not be recovered")
             else:
                 self._problem = ""
 
@@ -192,7 +196,7 @@ class Indexer:
         paths = set().union(*(paths for paths, _ in urgent))
         try:
             await self.call(lambda: self.worker.look_at(paths))
-            await self._do_step()
+            await self._do_step(urgent=True)
         finally:
             for _, done in urgent:
                 if not done.done():
@@ -204,10 +208,12 @@ class Indexer:
             self._scan_wanted = True
         else:
             await self.call(lambda: self.worker.look_at(batch.paths))
-            await self._do_step()
+            await self._do_step(urgent=True)
 
     async def _do_scan(self) -> None:
-        if self._scan_wanted:
+        if self._scan_wanted and not self._scanning:
+            if not self.worker.has_work:
+                self._settle_waiting()
             self._scan_wanted = False
             self._scanning = True
             self._unreadable = {}
@@ -228,8 +234,8 @@ class Indexer:
         if is_temporary(name):
             self.unfinished.append((directory, name))
 
-    async def _do_step(self) -> None:
-        self._publish(await self.call(self.worker.step))
+    async def _do_step(self, *, urgent: bool = False) -> None:
+        self._publish(await self.call(lambda: self.worker.step(urgent=urgent)))
 
     def _publish(self, outcome: StepOutcome) -> None:
         for path in outcome.removed:

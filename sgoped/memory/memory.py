@@ -128,6 +128,8 @@ class Memory:
     ) -> tuple[dict[str, int], list[FileState]]:
         """Counts by state, and the files in ``state`` (all when empty), by path.
 
+        Takes a while for many files: call it in a thread.
+
         Args:
             state: ``indexed``, ``pending``, ``skipped`` or ``failed``.
             path: Only paths that contain this.

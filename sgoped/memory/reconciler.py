@@ -80,7 +80,7 @@ class Reconciler:
             pid = known.pop(entry.name, None)
             if pid is None:
                 self._add(directory, entry)
-            elif table.differs(pid, entry):
+            elif table.differs(pid, entry) or table.statuses[pid] == FileStatus.FAILED:
                 self._change(directory, pid, entry)
         for pid in known.values():
             self.forget(directory, pid)
@@ -90,7 +90,7 @@ class Reconciler:
         pid = self.table.children(directory).get(entry.name)
         if pid is None:
             self._add(directory, entry)
-        elif self.table.differs(pid, entry):
+        elif self.table.differs(pid, entry) or self.table.statuses[pid] == FileStatus.FAILED:
             self._change(directory, pid, entry)
 
     def see_nothing(self, path: str) -> None:

@@ -23,6 +23,9 @@ from sgoped.database import Database, open_database
 from sgoped.errors import StartupError
 from sgoped.memory.table import PathTable
 
+# More than any desktop folder holds; a greater number is a flipped bit.
+MAX_PIDS = 100_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class IndexMark:
@@ -80,8 +83,10 @@ def pack_directory(table: PathTable, directory: str) -> tuple[bytes, bytes, str]
     return os.fsencode(directory), packed, json.dumps(reasons)
 
 
-def unpack_directory(table: PathTable, path: bytes, packed: bytes, reasons: str) -> None:
-    """Add the children of one stored row to ``table``.
+def unpack_directory(
+    table: PathTable, path: bytes, packed: bytes, reasons: str, next_pid: int
+) -> None:
+    """Add the children of one stored row to ``table``; no pid is ``next_pid`` or greater.
 
     Raises:
         ValueError, IndexError: The row is damaged.
@@ -99,7 +104,7 @@ def unpack_directory(table: PathTable, path: bytes, packed: bytes, reasons: str)
     kinds = packed[offset : offset + count]
     statuses = packed[offset + count : offset + 2 * count]
     names = os.fsdecode(packed[offset + 2 * count :]).split("\0")
-    if len(names) != count or len(statuses) != count:
+    if len(names) != count or len(statuses) != count or max(pids) >= next_pid:
         raise ValueError("a stored directory does not hold as many names as it says")
     table.load(os.fsdecode(path), names, pids, stats=stats, kinds=kinds, statuses=statuses)
     table.reasons.update({int(pid): reason for pid, reason in json.loads(reasons).items()})
@@ -123,9 +128,11 @@ class Store:
             if row is None:
                 return IndexMark()
             mark = IndexMark(**json.loads(row[0]))
+            if not 0 <= mark.next_pid <= MAX_PIDS:
+                raise ValueError("the stored mark is damaged")
             table.reserve(mark.next_pid)
             for path, packed, reasons in connection.execute("select * from directory"):
-                unpack_directory(table, path, packed, reasons)
+                unpack_directory(table, path, packed, reasons, mark.next_pid)
             return mark
 
         return self._database.run_blocking(work)

@@ -8,11 +8,13 @@ read again. Any other disagreement means damage: that index is made anew.
 
 from __future__ import annotations
 
+import errno
 import logging
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +33,8 @@ from sgoped.memory.table import FileStatus, PathTable
 STEP_SECONDS = 0.2
 COMMIT_SECONDS = 2.0
 MAX_REBUILDS = 3
+REBUILD_PAUSE_SECONDS = 60.0
+UNKNOWN_COUNT = -1
 MAX_TOLD_PATHS = 200
 
 log = logging.getLogger(__name__)
@@ -76,6 +80,8 @@ class IndexWorker:
         self._committed_at = 0.0
         self._uncommitted = 0
         self._rebuilds = 0
+        self._rebuilt_at = 0.0
+        self._save_failed = False
         self._outcome = StepOutcome()
         self.generation = 0
         self.verified = False
@@ -93,7 +99,7 @@ class IndexWorker:
     def _load(self) -> None:
         try:
             mark = self._store.load(self.table)
-        except (sqlite3.DatabaseError, ValueError, IndexError, TypeError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a flipped bit may lead to
             log.warning("the catalogue is damaged and is made again: %s", error)
             self._store.clear()
             self.table = PathTable()
@@ -112,6 +118,8 @@ class IndexWorker:
 
     def _agrees(self, index: SearchIndex, stamp: int, count: int, next_pid: int) -> bool:
         """Whether ``index`` can be trusted, after mending what a kill left half done."""
+        if count == UNKNOWN_COUNT:
+            return False
         if index.stamp == stamp:
             return index.count == count
         if index.stamp < stamp or next_pid == 0:
@@ -130,6 +138,8 @@ class IndexWorker:
     def _reread_all(self) -> None:
         if self.bodies.count or self.bodies.stamp:
             self.bodies.start_afresh()
+        # Saved at once: a stop on the way must not leave rows that call them indexed.
+        self._unsaved.update(self.table.directories())
         for pid in self.table.pids():
             if self.table.kind(pid) is Kind.TEXT:
                 self.table.settle(pid, Kind.TEXT, FileStatus.PENDING)
@@ -218,7 +228,10 @@ class IndexWorker:
             [(pid, path) for pid, path in added if path is not None],
             [pid for pid, _ in difference.removed],
         )
-        self._unnamed.extend(difference.added)
+        if urgent:
+            self._unnamed.extendleft(reversed(difference.added))
+        else:
+            self._unnamed.extend(difference.added)
         self._queue(difference.unread, urgent=urgent)
 
     def _queue(self, pids: Iterable[int], *, urgent: bool = False) -> None:
@@ -234,21 +247,26 @@ class IndexWorker:
     @property
     def has_work(self) -> bool:
         """Whether ``step`` has something to do."""
-        return bool(self._unnamed or self._unread or self._unsaved or self.names.dirty)
+        unsaved = self._unsaved and not self._save_failed
+        return bool(self._unnamed or self._unread or unsaved or self.names.dirty)
 
     @property
     def pending(self) -> int:
         """Files whose present content cannot be found yet."""
         return self.table.status_counts[FileStatus.PENDING] + self._uncommitted
 
-    def step(self, seconds: float = STEP_SECONDS) -> StepOutcome:
-        """Index for about ``seconds``: names first, then contents; commit when it pays."""
+    def step(self, seconds: float = STEP_SECONDS, *, urgent: bool = False) -> StepOutcome:
+        """Index for about ``seconds``: names first, then contents; commit when it pays.
+
+        What ``look_at`` found stands first in both queues; an ``urgent`` step reads it however
+        many names wait, and commits, so that it can be found when the step is over.
+        """
         if self._unnamed or self.names.dirty:
             self._index_names(seconds)
-        if not self._unnamed:
+        if urgent or not self._unnamed:
             self._index_bodies(seconds)
         idle = not (self._unnamed or self._unread)
-        if idle or time.monotonic() - self._committed_at > COMMIT_SECONDS:
+        if urgent or idle or time.monotonic() - self._committed_at > COMMIT_SECONDS:
             self._commit()
         outcome, self._outcome = self._outcome, StepOutcome()
         outcome.more = self.has_work
@@ -275,9 +293,14 @@ class IndexWorker:
                 pid = self._unread.popleft()
                 self._queued.discard(pid)
                 path = self.table.path(pid)
-                if path is not None and self.table.statuses[pid] == FileStatus.PENDING:
-                    self._settle(pid, path, reader.read(path))
-                    self._unsaved.add(path.rpartition("/")[0])
+                if path is None or self.table.statuses[pid] != FileStatus.PENDING:
+                    continue
+                body = reader.read(path)
+                if body.status is FileStatus.FAILED and not self._root.is_dir():
+                    self._queue([pid], urgent=True)
+                    raise OSError(errno.ENOENT, "the memory folder is away")
+                self._settle(pid, path, body)
+                self._unsaved.add(path.rpartition("/")[0])
 
     def _settle(self, pid: int, path: str, body: Body) -> None:
         was_visible = self.table.kind(pid) is not Kind.BINARY
@@ -286,7 +309,8 @@ class IndexWorker:
         if body.text and not self._guarded(
             self.bodies, lambda: self.bodies.add_text(pid, path, body.text)
         ):
-            self.table.settle(pid, body.kind, FileStatus.FAILED, "cannot be indexed")
+            # Not FAILED, which is tried again: this text would break the next index as well.
+            self.table.settle(pid, body.kind, FileStatus.SKIPPED, "cannot be indexed")
         self._uncommitted += 1
         if body.kind is Kind.BINARY and was_visible:
             self._guarded(self.names, lambda: self.names.remove(pid))
@@ -306,13 +330,16 @@ class IndexWorker:
         self._committed_at = time.monotonic()
         self.generation += 1
         if committed:
+            if not (self._unnamed or self._unread):
+                self._rebuilds = 0
             self._save()
 
     def _save(self) -> None:
         mark = IndexMark(
             self.names.stamp,
             self.bodies.stamp,
-            self.names.count,
+            # Names that wait are in no directory's row: without them the index is not whole.
+            UNKNOWN_COUNT if self._unnamed else self.names.count,
             self.bodies.count,
             self.table.next_pid,
             self.generation,
@@ -323,6 +350,10 @@ class IndexWorker:
         except sqlite3.Error as error:
             # A cache that cannot be written costs time at the next start, nothing else.
             log.warning("the catalogue cannot be saved: %s", error)
+            self._unsaved |= directories
+            self._save_failed = True
+        else:
+            self._save_failed = False
 
     def _guarded(self, index: SearchIndex, work: Callable[[], None]) -> bool:
         """Do ``work``; when it breaks ``index``, make that index again and return False."""
@@ -340,9 +371,11 @@ class IndexWorker:
         Raises:
             IndexBrokenError: It broke too often.
         """
+        now = time.monotonic()
         self._rebuilds += 1
-        if self._rebuilds > MAX_REBUILDS:
+        if self._rebuilds > MAX_REBUILDS and now - self._rebuilt_at < REBUILD_PAUSE_SECONDS:
             raise IndexBrokenError("the index breaks again and again; see the log")
+        self._rebuilt_at = now
         if index is self.names:
             self._rename_all()
         else:
@@ -365,6 +398,7 @@ class IndexWorker:
     def close(self) -> None:
         """Commit what is done and let go of the index."""
         self._scan = None
-        self._commit()
+        with suppress(IndexBrokenError):
+            self._commit()
         self.names.close()
         self.bodies.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from aiohttp import web
@@ -48,7 +49,8 @@ async def search_contents(request: web.Request) -> web.StreamResponse:
 @endpoint("search", parameters=(STATE, PART, STATES_LIMIT, AFTER), returns=IndexReply, fails=(400,))
 async def list_index(request: web.Request) -> web.StreamResponse:
     """Tell which files are indexed, pending, skipped or failed, and why."""
-    counts, files = request.app[MEMORY].file_states(
+    counts, files = await asyncio.to_thread(
+        request.app[MEMORY].file_states,
         state=STATE.read(request),
         path=PART.read(request),
         limit=STATES_LIMIT.read(request, DEFAULT_STATES),

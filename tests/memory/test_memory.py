@@ -341,3 +341,16 @@ async def test_what_a_killed_save_left_behind_is_swept_at_the_next_start(tmp_pat
         await until_event(bus, WatcherChanged("native", ""))
         assert not left.exists()
         assert (root / "sub/.sgoped-mine.txt").exists()
+
+
+async def test_every_refresh_returns_however_many_are_asked_for(tmp_path: Path) -> None:
+    root = paths_below(tmp_path).memory_dir
+    for i in range(300):
+        write(root, f"d{i}/f.txt", "x")
+    async with opened(tmp_path) as memory, asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        asked = []
+        for _ in range(30):
+            asked.append(tasks.create_task(memory.refresh()))
+            await asyncio.sleep(0)
+            await asked[0]
+    assert all(task.done() for task in asked)

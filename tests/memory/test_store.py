@@ -76,8 +76,15 @@ async def test_a_catalogue_that_is_no_database_is_replaced_by_an_empty_one(
 async def test_a_damaged_row_is_an_error_the_caller_can_catch(tmp_path: Path) -> None:
     async with open_store(tmp_path / "c.db") as store:
         await asyncio.to_thread(store.save, filled(), ["", "d"], MARK)
-    with closing(sqlite3.connect(tmp_path / "c.db")) as connection, connection:
-        connection.execute("update directory set packed = substr(packed, 1, 30)")
-    async with open_store(tmp_path / "c.db") as store:
-        with pytest.raises((ValueError, IndexError)):
-            await asyncio.to_thread(store.load, PathTable())
+    for damage in (
+        "update directory set packed = substr(packed, 1, 30)",
+        # the high byte of the first pid
+        "update directory set packed = "
+        "cast(substr(packed, 1, 7) || x'80' || substr(packed, 9) as blob)",
+        "update mark set mark = replace(mark, '70', '7000000000')",
+    ):
+        with closing(sqlite3.connect(tmp_path / "c.db")) as connection, connection:
+            connection.execute(damage)
+        async with open_store(tmp_path / "c.db") as store:
+            with pytest.raises((ValueError, IndexError)):
+                await asyncio.to_thread(store.load, PathTable())

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from sgoped.memory import worker as worker_module
 from sgoped.memory.document import Kind
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.store import Store, open_store
@@ -139,7 +139,8 @@ async def test_a_broken_writer_means_a_rebuild_and_then_the_same_answers(tmp_pat
 
 async def test_an_index_that_breaks_for_ever_is_given_up_on(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
-    (tmp_path / "root" / "a.txt").write_text("x")
+    for i in range(10):
+        (tmp_path / "root" / f"{i}.txt").write_text("x")
     async with stored(tmp_path) as store:
 
         def work() -> None:
@@ -149,10 +150,138 @@ async def test_an_index_that_breaks_for_ever_is_given_up_on(tmp_path: Path) -> N
                 raise IndexBrokenError("on purpose")
 
             worker.bodies.add = broken  # type: ignore[method-assign, assignment]
-            with pytest.raises(IndexBrokenError):
-                for _ in range(worker_module.MAX_REBUILDS + 2):
-                    (tmp_path / "root" / "a.txt").write_text(f"x{_}")
-                    settle(worker)
+            with pytest.raises(IndexBrokenError, match="again and again"):
+                settle(worker)
+            worker.close()
+
+        await in_thread(work)
+
+
+async def test_a_text_that_cannot_be_indexed_costs_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    for name in ("good", "poison", "other"):
+        (tmp_path / "root" / f"{name}.txt").write_text(f"{name} words")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            add_text = worker.bodies.add_text
+
+            def choosy(pid: int, path: str, text: str) -> None:
+                if "poison" in text:
+                    raise IndexBrokenError("on purpose")
+                add_text(pid, path, text)
+
+            worker.bodies.add_text = choosy  # type: ignore[method-assign]
+            settle(worker)
+            assert bodies_with(worker, "words") == ["good.txt", "other.txt"]
+            assert worker.pending == 0
+            worker.close()
+
+        await in_thread(work)
+
+
+async def test_a_stop_before_all_names_were_indexed_loses_none(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for i in range(60):
+        (root / f"name{i}.txt").write_text("x")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            first = make(tmp_path, store)
+            first.begin_scan(ignore_error)
+            first.continue_scan()
+            late = list(first._unnamed)[10:]
+            for _ in late:
+                first._unnamed.pop()
+            first._index_names(5)
+            first._unnamed.extend(late)
+            first.close()
+            second = make(tmp_path, store)
+            settle(second)
+            assert second.names.count == 60
+            second.close()
+
+        await in_thread(work)
+
+
+async def test_a_stop_while_contents_are_indexed_again_loses_none(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for i in range(30):
+        (root / f"d{i % 3}").mkdir(parents=True, exist_ok=True)
+        (root / f"d{i % 3}/f{i}.txt").write_text("steady words")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            first = make(tmp_path, store)
+            settle(first)
+            first.close()
+            for index in (tmp_path / "index").glob("bodies-*"):
+                shutil.rmtree(index)
+            second = make(tmp_path, store)
+            second._index_bodies(0)
+            second.close()
+            third = make(tmp_path, store)
+            settle(third)
+            assert len(bodies_with(third, "steady")) == 30
+            third.close()
+
+        await in_thread(work)
+
+
+async def test_what_could_not_be_read_for_a_while_is_read_later(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "sub").mkdir(parents=True)
+    for i in range(10):
+        (root / f"sub/f{i}.txt").write_text("patient words")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            worker.begin_scan(ignore_error)
+            worker.continue_scan()
+            (root / "sub").rename(tmp_path / "away")
+            while worker.has_work:
+                worker.step()
+            (tmp_path / "away").rename(root / "sub")
+            settle(worker)
+            assert len(bodies_with(worker, "patient")) == 10
+            worker.begin_scan(ignore_error)
+            root.rename(tmp_path / "away")
+            for i in range(10):
+                (tmp_path / f"away/sub/f{i}.txt").write_text("newer words")
+            (tmp_path / "away").rename(root)
+            worker.continue_scan()
+            root.rename(tmp_path / "away")
+            with pytest.raises(OSError, match="away"):
+                worker.step()
+            (tmp_path / "away").rename(root)
+            settle(worker)
+            assert len(bodies_with(worker, "newer")) == 10
+            worker.close()
+
+        await in_thread(work)
+
+
+async def test_a_saved_file_does_not_wait_for_the_backlog(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for i in range(3000):
+        (root / f"f{i}.txt").write_text("filler")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            worker.begin_scan(ignore_error)
+            worker.continue_scan()
+            (root / "fresh.txt").write_text("quokka")
+            worker.look_at(["fresh.txt"])
+            worker.step(0.005, urgent=True)
+            assert worker.pending > 1000
+            assert len(worker.names.by_prefix(["fresh"], 5)) == 1
+            assert bodies_with(worker, "quokka") == ["fresh.txt"]
+            worker.close()
 
         await in_thread(work)
 
