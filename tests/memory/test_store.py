@@ -79,8 +79,10 @@ async def test_a_damaged_row_is_an_error_the_caller_can_catch(tmp_path: Path) ->
     for damage in (
         "update directory set packed = substr(packed, 1, 30)",
         # the high byte of the first pid
-        "update directory set packed = "
-        "cast(substr(packed, 1, 7) || x'80' || substr(packed, 9) as blob)",
+        (
+            "update directory set packed = "
+            "cast(substr(packed, 1, 7) || x'80' || substr(packed, 9) as blob)"
+        ),
         "update mark set mark = replace(mark, '70', '7000000000')",
     ):
         with closing(sqlite3.connect(tmp_path / "c.db")) as connection, connection:
