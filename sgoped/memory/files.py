@@ -15,8 +15,7 @@ Kept from a replaced file: permission bits, and owner, group and extended attrib
 among them) as far as we are allowed to set them. Not kept: hard links, whose other names keep
 the old content, and the birth time.
 
-An ETag is a hash of the content (BLAKE2b, 128 bits, hex): equal content, equal tag, on every
-machine that holds a replica of the folder.
+An ETag is a hash of the content (BLAKE2b, 128 bits, hex): equal content, equal tag, everywhere.
 """
 
 from __future__ import annotations

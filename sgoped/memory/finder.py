@@ -204,7 +204,7 @@ class Recents:
     def _collect(self, limit: int) -> list[Document]:
         table, uses = self._worker.table, self._uses
         mtimes = table.mtimes_ns
-        visible = [pid for pid in table.pids() if table.kind(pid) is not Kind.BINARY]
+        visible = list(table.visible())
         used = uses.last_used_at
 
         def newest(pid: int) -> int:

@@ -133,6 +133,15 @@ class PathTable:
         """Every living pid, ascending."""
         return (pid for pid, name in enumerate(list(self.names)) if name is not None)
 
+    def visible(self) -> Iterator[int]:
+        """Every pid that may be suggested: all but binaries."""
+        binary = _KIND_CODES[Kind.BINARY]
+        return (pid for pid in self.pids() if self.kinds[pid] != binary)
+
+    def pending(self) -> Iterator[int]:
+        """Every pid whose content is to be read."""
+        return (pid for pid in self.pids() if self.statuses[pid] == FileStatus.PENDING)
+
     def differs(self, pid: int, entry: Entry) -> bool:
         """Whether ``entry`` is not what was last seen; clocks may jump, so any change counts."""
         return (

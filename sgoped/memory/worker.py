@@ -105,16 +105,13 @@ class IndexWorker:
             self.table = PathTable()
             mark = IndexMark()
         self.generation = mark.generation
-        if self._agrees(self.names, mark.names_stamp, mark.names_count, mark.next_pid):
-            log.debug("the names index is as it was left")
-        else:
+        if not self._agrees(self.names, mark.names_stamp, mark.names_count, mark.next_pid):
             self._rename_all()
         if not self._agrees(self.bodies, mark.bodies_stamp, mark.bodies_count, mark.next_pid):
             self._reread_all()
-        visible = [pid for pid in self.table.pids() if self.table.kind(pid) is not Kind.BINARY]
-        self.haystack.update(((pid, self.table.path(pid) or "") for pid in visible), ())
-        pending = FileStatus.PENDING
-        self._queue(pid for pid in self.table.pids() if self.table.statuses[pid] == pending)
+        paths = ((pid, self.table.path(pid) or "") for pid in self.table.visible())
+        self.haystack.update(paths, ())
+        self._queue(self.table.pending())
 
     def _agrees(self, index: SearchIndex, stamp: int, count: int, next_pid: int) -> bool:
         """Whether ``index`` can be trusted, after mending what a kill left half done."""
@@ -132,8 +129,7 @@ class IndexWorker:
     def _rename_all(self) -> None:
         if self.names.count or self.names.stamp:
             self.names.start_afresh()
-        visible = (pid for pid in self.table.pids() if self.table.kind(pid) is not Kind.BINARY)
-        self._unnamed = deque(visible)
+        self._unnamed = deque(self.table.visible())
 
     def _reread_all(self) -> None:
         if self.bodies.count or self.bodies.stamp:
@@ -143,7 +139,7 @@ class IndexWorker:
         for pid in self.table.pids():
             if self.table.kind(pid) is Kind.TEXT:
                 self.table.settle(pid, Kind.TEXT, FileStatus.PENDING)
-        self._queue(pid for pid in self.table.pids() if self.table.kind(pid) is Kind.TEXT)
+        self._queue(self.table.pending())
 
     # -- seeing what is on the disk
 
@@ -392,8 +388,7 @@ class IndexWorker:
         self._unread.clear()
         self._unsaved.update(self.table.directories())
         self.rebuild(self.names)
-        pending = FileStatus.PENDING
-        self._queue(pid for pid in self.table.pids() if self.table.statuses[pid] == pending)
+        self._queue(self.table.pending())
 
     def close(self) -> None:
         """Commit what is done and let go of the index."""
