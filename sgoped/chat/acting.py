@@ -13,10 +13,11 @@ from sgoped.chat.answering import Desk, choose_model
 from sgoped.chat.context import Attachment, gather_context
 from sgoped.chat.events import ActionCompleted, Completed, ContextTold, End
 from sgoped.chat.relay import Relay
-from sgoped.chat.run import Run, log_unexpected
+from sgoped.chat.run import Run
 from sgoped.chat.tools import Toolbelt
 from sgoped.errors import NotFound, ServiceError, SgopedError
 from sgoped.llm import Message, ModelChoice
+from sgoped.unexpected import log_unexpected
 
 CONFIRMATION_SECONDS = 30.0
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from sgoped.chat.events import Cancelled, Completed, Content, End, Failed, RunEvent
 from sgoped.chat.log import RunLog
 from sgoped.errors import SgopedError
+from sgoped.unexpected import log_unexpected
 
 UNEXPECTED = "Something went wrong inside sgoped; its log says where. Nothing was lost."
 STOPPED = "Stopped."
 LEFT = "Nobody follows this answer any more."
 UNFOLLOWED_SECONDS = 60.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +161,6 @@ class Run:
             log_unexpected("a run", error)
             end = Failed(UNEXPECTED, time.time())
         self.finish(end)
-
-
-def log_unexpected(doing: str, error: BaseException) -> None:
-    """Log where ``error`` came from, but not its message, which may quote a person's text."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("unexpected %s in %s\n%s", type(error).__name__, doing, frames)
 
 
 def outcome(end: End) -> str:

@@ -6,6 +6,7 @@ class that fulfils ``Service``. The built-in kinds come through the same door.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol
@@ -98,7 +99,7 @@ Key = Annotated[
 ]
 
 
-class ServiceConfig(BaseModel):
+class ServiceConfig(BaseModel, ABC):
     """What every kind can be configured with; a kind adds where it is.
 
     Unknown keys are left out: a form sends the fields of all kinds.
@@ -120,9 +121,9 @@ class ServiceConfig(BaseModel):
     api_key: Key = SecretStr("")
 
     @property
+    @abstractmethod
     def address(self) -> Address:
         """Where the service is."""
-        raise NotImplementedError
 
 
 class Service(Protocol):

@@ -24,9 +24,9 @@ from sgoped.chat import (
     Started,
     name_file,
 )
+from sgoped.unexpected import log_unexpected
 from sgoped.web.endpoint import EVENT_STREAM, endpoint, read_body
 from sgoped.web.keys import CHAT, LIVE, REGISTRY, SETTINGS
-from sgoped.web.middlewares import log_unexpected
 from sgoped.web.replies import ChatStatusReply, FilenameReply, StopReply, StreamEventReply
 from sgoped.web.schemas import AttachmentBody, ChatBody, Previews, StopChat
 from sgoped.web.sse import ClientLost, EventStream, Framed

@@ -7,8 +7,6 @@ alone reaches event streams and errors too.
 
 from __future__ import annotations
 
-import logging
-import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -27,6 +25,7 @@ from sgoped.errors import (
     StorageError,
     TooLarge,
 )
+from sgoped.unexpected import log_unexpected
 from sgoped.web.endpoint import MAX_BODY_BYTES
 from sgoped.web.gate import (
     WRITING_METHODS,
@@ -74,8 +73,6 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "read_only": HTTPStatus.FORBIDDEN,
     }
 )
-
-log = logging.getLogger(__name__)
 
 
 def make_gate(settings: Settings) -> Middleware:
@@ -170,12 +167,6 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             "internal_error",
             "something unexpected went wrong; the log says where",
         )
-
-
-def log_unexpected(doing: str, error: BaseException) -> None:
-    """Log where ``error`` came from, but not its message, which may quote a person's text."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("unexpected %s in %s\n%s", type(error).__name__, doing, frames)
 
 
 def status_of(error: SgopedError) -> HTTPStatus:

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from sgoped.errors import SgopedError
 from sgoped.suggestions import Suggestion
+from sgoped.unexpected import log_unexpected
 from sgoped.web.endpoint import WEBSOCKET, endpoint
 from sgoped.web.keys import LIVE, MEMORY, SETTINGS, SUGGESTIONS
-from sgoped.web.middlewares import log_unexpected
 from sgoped.web.render import hit_json
 from sgoped.web.schemas import SocketRequest
 from sgoped.web.sse import abort, cannot_block
