@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from random import Random
 
@@ -15,13 +16,26 @@ from hypothesis import strategies as st
 
 from scripts.benchmarks.__main__ import choose
 from scripts.benchmarks.figures import FIGURES
-from scripts.benchmarks.queries import CLASSES, generate, key_strokes, mistype, reciprocal_rank
+from scripts.benchmarks.finding import Fzf, Substring
+from scripts.benchmarks.queries import (
+    CLASSES,
+    LITERAL_CLASSES,
+    beginnings,
+    generate,
+    key_strokes,
+    mistype,
+    reciprocal_rank,
+    split_words,
+)
+from scripts.benchmarks.ranking import compare
 from scripts.benchmarks.resident import memory_mib
 from scripts.benchmarks.restarting import walk
 from scripts.benchmarks.retrieval import judgements, ndcg, records
-from scripts.benchmarks.samples import median, percentile
-from scripts.benchmarks.table import Goal, Row, render, to_json
-from scripts.benchmarks.tree import beginning, collect
+from scripts.benchmarks.samples import median, percentile, ratio_interval
+from scripts.benchmarks.scaling import Timed, rows_of, typed_by_class
+from scripts.benchmarks.table import Goal, Row, render, summarise, to_json
+from scripts.benchmarks.tree import HALVES, beginning, collect, half_of, open_extended_tree
+from scripts.benchmarks.varying import exchanged, extend, rank_words, vary
 from tests.processes import clean_environment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -46,6 +60,26 @@ def test_a_prefix_is_how_the_wanted_name_begins() -> None:
         assert query.target.rpartition("/")[2].lower().startswith(query.typed)
 
 
+def test_a_literal_query_is_in_the_name_and_a_scattered_one_in_order_in_the_path() -> None:
+    for query in generate(PATHS, 20, seed=1, classes=LITERAL_CLASSES):
+        assert query.typed in query.target.rpartition("/")[2].lower()
+    for query in generate(PATHS, 20, seed=1, classes=("subseq",)):
+        letters = iter(query.target.lower())
+        assert all(letter in letters for letter in query.typed)
+
+
+def test_two_words_are_of_the_folder_and_of_the_name_in_either_order() -> None:
+    folder_first = set()
+    for query in generate(PATHS, 20, seed=1, classes=("two_words",)):
+        directory, _, name = query.target.rpartition("/")
+        first, second = query.typed.split()
+        folder_first.add(first in split_words(directory))
+        folder, word = (first, second) if first in split_words(directory) else (second, first)
+        assert folder in split_words(directory)
+        assert any(each.startswith(word) for each in split_words(name))
+    assert folder_first == {True, False}
+
+
 def test_without_distinct_names_there_are_no_queries() -> None:
     assert generate([], 5, seed=1) == []
     assert generate([f"{folder}/__init__.py" for folder in "abc"], 5, seed=1) == []
@@ -58,6 +92,12 @@ def test_a_typo_is_one_edit(random: Random, word: str) -> None:
     assert typed[0] == word[0]
 
 
+def test_a_typo_of_swapped_letters_changes_the_word_wherever_two_neighbours_differ() -> None:
+    typed = {mistype(Random(seed), "aabb") for seed in range(200)}
+    assert "abab" in typed
+    assert "aabb" not in typed
+
+
 def test_key_strokes_are_the_beginnings_of_what_is_typed() -> None:
     queries = generate(PATHS, 1, seed=1, classes=("two_words",))
     typed = queries[0].typed
@@ -66,6 +106,17 @@ def test_key_strokes_are_the_beginnings_of_what_is_typed() -> None:
     assert strokes[-1] == typed
     assert len(strokes) == len(typed) - 1
     assert all(typed.startswith(stroke) for stroke in strokes)
+
+
+def test_first_letters_are_asked_once() -> None:
+    queries = generate(PATHS, 20, seed=1)
+    letters = beginnings(queries, 2, 100)
+    assert len(letters) == len(set(letters)) > 3
+    assert {len(each) for each in letters} == {2}
+    assert beginnings(queries, 1, 2) == beginnings(queries, 1, 100)[:2]
+    everything = typed_by_class(PATHS, 5, seed=1)
+    assert set(everything) == {"one_letter", "two_letters", *CLASSES}
+    assert all(len(typed) == len(set(typed)) for typed in everything.values())
 
 
 def test_a_namesake_in_a_folder_of_the_same_name_counts_as_found() -> None:
@@ -89,6 +140,29 @@ def test_a_percentile_is_the_nearest_rank() -> None:
         percentile([], 0.5)
 
 
+@given(st.lists(st.floats(0.1, 1), min_size=1, max_size=50), st.floats(0.5, 2))
+def test_the_interval_of_a_constant_ratio_is_that_ratio(samples: list[float], by: float) -> None:
+    low, high = ratio_interval([[(by * sample, sample) for sample in samples]], 1, resamples=50)
+    assert low == pytest.approx(by)
+    assert high == pytest.approx(by)
+
+
+def test_an_interval_holds_the_ratio_and_shrinks_with_more_samples() -> None:
+    random = Random(1)
+
+    def pairs(count: int) -> list[tuple[float, float]]:
+        return [(random.random() * 2, random.random()) for _ in range(count)]
+
+    widths = []
+    for count in (20, 2000):
+        low, high = ratio_interval([pairs(count), pairs(count)], seed=1, resamples=300)
+        assert low < 2 < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 3
+    with pytest.raises(ValueError, match="no samples"):
+        ratio_interval([[]], seed=1)
+
+
 def test_the_table_tells_ratio_goal_and_verdict() -> None:
     rows = [
         Row("P1", "a thing", 3.0, 2.0, "ms", Goal("ratio", 1.5)),
@@ -102,10 +176,29 @@ def test_the_table_tells_ratio_goal_and_verdict() -> None:
     assert lines[0].split()[-4:] == ["1.50x", "<=", "1.5x", "met"]
     assert lines[1].endswith("3.00x  <= +3 ms  MISSED  (by far)")
     assert json.loads(to_json(rows, files=3))["rows"][2]["goal"] == "<= 0.7 s"
+    summary = summarise(rows).split("\n")
+    assert summary[0] == "2 of 4 goals are missed:"
+    assert summary[1:] == [
+        "  P4  another: 4.000 ms more, goal <= +3 ms",
+        "  Q1  more is better: 0.50x, goal >= 1x",
+    ]
+    assert summarise(rows[:1]) == "all 1 goals are met"
 
 
-def test_a_ratio_to_nothing_is_infinite() -> None:
-    assert math.isinf(Row("P1", "a thing", 3.0, 0.0, "ms", Goal("ratio", 1.5)).ratio)
+def test_a_figure_without_a_goal_is_only_told() -> None:
+    row = Row("S1", "memory", 3.0, 2.0, "MiB", None, interval=(1.25, 1.75), facts={"files": 9})
+    assert row.met
+    assert render([row]).split("\n")[1].endswith("1.50x [1.25, 1.75]")
+    told = json.loads(to_json([row]))["rows"][0]
+    assert told["interval"] == [1.25, 1.75]
+    assert told["facts"] == {"files": 9}
+    assert summarise([row]) == "all 0 goals are met"
+
+
+def test_a_ratio_to_nothing_is_infinite_and_null_to_other_programs() -> None:
+    row = Row("P1", "a thing", 3.0, 0.0, "ms", Goal("ratio", 1.5))
+    assert math.isinf(row.ratio)
+    assert json.loads(to_json([row]))["rows"][0]["ratio"] is None
 
 
 def test_figures_are_chosen_by_id_and_by_name() -> None:
@@ -127,6 +220,66 @@ def test_paths_are_sampled_alike_each_time_without_hidden_ones(tmp_path: Path) -
     assert walk(root) == 8
 
 
+def test_the_two_halves_share_no_directory(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for number in range(20):
+        (root / f"folder_{number}").mkdir(parents=True)
+        for name in ("a", "b"):
+            (root / f"folder_{number}" / name).write_text("text")
+    halves = [set(collect([root], 100, 1, half)) for half in HALVES]
+    assert all(halves)
+    assert halves[0] | halves[1] == set(collect([root], 100, seed=1))
+    assert not halves[0] & halves[1]
+    assert all(
+        half_of(path) == name for name, half in zip(HALVES, halves, strict=True) for path in half
+    )
+
+
+names = st.lists(
+    st.text("abcABC12_-./", min_size=1, max_size=20), min_size=1, max_size=20, unique=True
+)
+
+
+@given(names, st.integers(1, 5))
+def test_a_variation_keeps_paths_apart_and_the_shape_of_each(paths: list[str], shift: int) -> None:
+    exchange = exchanged(rank_words(paths), shift)
+    varied = [vary(path, exchange) for path in paths]
+    assert len(set(varied)) == len(paths)
+    for path, other in zip(paths, varied, strict=True):
+        assert [shape(char) for char in path] == [shape(char) for char in other]
+
+
+def shape(char: str) -> str:
+    return ("A" if char.isupper() else "a") if char.isalpha() else char
+
+
+def test_there_are_as_many_paths_as_wanted_the_real_ones_first() -> None:
+    extended = extend(PATHS, 100)
+    assert extended[: len(PATHS)] == PATHS
+    assert len(set(extended)) == 100
+    assert extended[len(PATHS)].startswith("v2/")
+    assert extended[-1].startswith("v4/")
+    assert extend(PATHS, 3) == PATHS[:3]
+    assert extend([], 3) == []
+
+
+def test_a_folder_of_more_files_than_there_are_holds_the_words_of_their_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    root = tmp_path / "root"
+    for path in PATHS:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("text")
+    with open_extended_tree([root], 50, seed=1) as tree:
+        assert len(tree.paths) == 50
+        assert all((tree.root / path).read_text().startswith("about ") for path in tree.paths)
+        first = (tree.root / tree.paths[0]).read_text()
+        assert first.split()[1:] == list(split_words(tree.paths[0]))
+    with open_extended_tree([root], 50, seed=1) as again:
+        assert again == tree
+
+
 def test_contents_are_the_beginning_of_a_text_and_a_line_for_anything_else(tmp_path: Path) -> None:
     text, binary = tmp_path / "text", tmp_path / "binary"
     text.write_text("ä line\n" * 1000)
@@ -135,6 +288,61 @@ def test_contents_are_the_beginning_of_a_text_and_a_line_for_anything_else(tmp_p
     assert 0 < len(begun) <= 2048
     assert begun.decode().startswith("ä line\n")
     assert beginning(binary) == b"about binary\n"
+
+
+def test_substring_search_is_tried_in_three_orders() -> None:
+    paths = ["b/water/x", "a/long/name/Waterfall", "a/underwater/readme.txt", "none"]
+    found = Substring(paths).find("WATER")
+    assert found == {
+        "as grep": ["a/long/name/Waterfall", "a/underwater/readme.txt", "b/water/x"],
+        "shortest first": ["b/water/x", "a/long/name/Waterfall", "a/underwater/readme.txt"],
+        "names first": ["a/long/name/Waterfall", "b/water/x", "a/underwater/readme.txt"],
+    }
+    assert len(Substring([f"a/{number}" for number in range(30)]).find("a/")["names first"]) == 10
+
+
+def test_fzf_is_asked_each_query_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that finds what grep does, and notes that it was asked, stands in for fzf."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "fzf").write_text(
+        "#!/bin/sh\n"
+        'case "$1" in --version) echo 1.2 "(test)"; exit;; esac\n'
+        f'echo "$2" >> {tmp_path}/asked\n'
+        'exec grep -F -- "${2#--filter=}"\n'
+    )
+    (tools / "fzf").chmod(0o700)
+    environment = {"PATH": f"{tools}:/usr/bin:/bin"}
+    monkeypatch.setenv("PATH", environment["PATH"])
+    fzf = Fzf(["a/b.txt", "a/c.txt"], tmp_path, environment)
+    assert fzf.version == "1.2"
+    assert fzf.find(["b.t", "zzz", "b.t"]) == {"b.t": ["a/b.txt"], "zzz": []}
+    assert Fzf(["a/b.txt", "a/c.txt"], tmp_path, environment).find(["b.t"])["b.t"] == ["a/b.txt"]
+    assert sorted((tmp_path / "asked").read_text().split()) == ["--filter=b.t", "--filter=zzz"]
+    assert Fzf(["b.txt"], tmp_path, environment).find(["b.t"]) == {"b.t": ["b.txt"]}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="not installed"):
+        Fzf([], tmp_path, environment)
+
+
+def test_ranks_are_compared_overall_and_by_class() -> None:
+    ours = {"typo": [1.0, 1.0], "substr": [0.5, 0.5]}
+    rows = list(compare(ours, {"typo": [0.5, 0.5], "substr": [1.0, 0.0]}, seed=1))
+    assert [row.facts["kind"] for row in rows] == ["all classes", "substr", "typo"]
+    assert [row.ratio for row in rows] == [1.5, 1.0, 2.0]
+    assert rows[2].interval == (2.0, 2.0)
+    assert [row.goal_text for row in rows] == [">= 1.35x", ">= 1x", ">= 1x"]
+
+
+def test_a_round_trip_is_judged_whole_and_http_by_what_it_adds() -> None:
+    ours, nothing = [0.0012] * 99 + [0.015], [0.0004] * 100
+    whole = list(rows_of(1000, Timed("substr", "WebSocket", ours, nothing)))
+    added = list(rows_of(1000, Timed("substr", "HTTP", ours, nothing)))
+    assert [row.goal_text for row in whole] == ["<= 1 ms", "<= 15 ms"]
+    assert [row.met for row in whole] == [False, True]
+    assert [row.met for row in added] == [True, True]
+    typo = list(rows_of(1000, Timed("typo", "WebSocket", ours, nothing)))
+    assert [row.goal_text for row in typo] == ["", "<= 15 ms"]
 
 
 def test_memory_is_read_from_the_status_of_a_process() -> None:

@@ -4,9 +4,10 @@
   scripts/bench --quick               few samples over a small folder; under a minute
   scripts/bench --only P1,P4          some of them
   scripts/bench ranking               Q1: suggestions against fzf (which must be installed)
+  scripts/bench scaling               S1: among 1,000 to a million files; some ten minutes
   scripts/bench retrieval --cisi DIR  Q2: content search, on the CISI test collection in DIR
   scripts/bench --json FILE           the rows for other programs as well
-  scripts/bench --check               exit code 1 when a goal is missed
+  scripts/bench --check               says which goals are missed; exit code 1 if any is
 
 Paths are sampled from directories of the system (or --root) and made into a folder below the
 temporary directory, which is kept for the next run; everything else is removed at the end.
@@ -25,12 +26,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from scripts.benchmarks.bench import QUICK_FILES, Bench, Options
+from scripts.benchmarks.bench import QUICK_FILES, SIZES, Bench, Options
 from scripts.benchmarks.figures import FIGURES, Figure
-from scripts.benchmarks.table import Row, render, to_json
+from scripts.benchmarks.table import Row, render, summarise, to_json
+from scripts.benchmarks.tree import HALVES
 
 FULL_FILES = 100_000
-NAMES = {"ranking": "Q1", "retrieval": "Q2"}
+QUICK_SIZES = (100, 1_000)
+NAMES = {"ranking": "Q1", "retrieval": "Q2", "scaling": "S1"}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -58,6 +61,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="sample paths here instead; may be repeated",
     )
+    parser.add_argument(
+        "--half", choices=HALVES, help="sample one half of the directories, to tune on or not"
+    )
+    parser.add_argument("--tree", default="", metavar="NAME", help="what the results call the tree")
+    parser.add_argument(
+        "--sizes", type=_counts, metavar="N,N", help="sizes of the folders for scaling"
+    )
     parser.add_argument("--cisi", type=_folder, metavar="DIR", help="where CISI.ALL is, for Q2")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
@@ -74,6 +84,10 @@ def _count(text: str) -> int:
     if count < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return count
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(each) for each in text.split(","))
 
 
 def _folder(text: str) -> Path:
@@ -111,24 +125,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0, or 1 when a figure failed, or one missed its goal and ``--check`` was given."""
     given = parse(arguments)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    files = given.files or (QUICK_FILES if given.quick else FULL_FILES)
-    options = Options(files, given.quick, given.seed, tuple(given.root), given.cisi)
+    options = _options(given)
     started_at = time.monotonic()
     failures: list[str] = []
     with closing(Bench(options)) as bench:
         rows = list(measure(bench, given.figures, failures))
         made = bench.file_count
     seconds = round(time.monotonic() - started_at)
+    tree = given.tree or ", ".join(map(str, given.root)) or "directories of the system"
+    tree += f" ({given.half} half)" if given.half else ""
     if rows:
         print(render(rows))
-    print(f"\n{made:,} files, seed {given.seed}, {describe_machine()}, {seconds} s")
+    print(f"\n{made:,} files of {tree}, seed {given.seed}, {describe_machine()}, {seconds} s")
+    if given.check:
+        print(summarise(rows))
     for failure in failures:
         print(failure, file=sys.stderr)
     if given.json:
-        facts = {"files": made, "seed": given.seed, "machine": describe_machine()}
+        facts = {"files": made, "tree": tree, "seed": given.seed, "machine": describe_machine()}
         given.json.write_text(to_json(rows, **facts, failures=failures))
     missed = any(not row.met for row in rows)
     return 1 if failures or (given.check and missed) else 0
+
+
+def _options(given: argparse.Namespace) -> Options:
+    return Options(
+        files=given.files or (QUICK_FILES if given.quick else FULL_FILES),
+        quick=given.quick,
+        seed=given.seed,
+        roots=tuple(given.root),
+        half=given.half,
+        sizes=given.sizes or (QUICK_SIZES if given.quick else SIZES),
+        cisi=given.cisi,
+    )
 
 
 def describe_machine() -> str:

@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 
 from scripts.benchmarks.processes import Served, bench_server, daemon
-from scripts.benchmarks.tree import Tree, default_roots, open_tree
+from scripts.benchmarks.tree import Half, Tree, default_roots, open_extended_tree, open_tree
 
 FIRST_INDEX_SECONDS = 1200.0
 QUICK_FILES = 2000
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Options:
         quick: Few samples.
         seed: Of the sampled paths and queries.
         roots: Where paths are sampled; empty for directories of the system.
+        half: Of their directories, the half to sample; both when ``None``.
+        sizes: Of the folders that show how suggesting scales.
         cisi: The folder of the CISI test collection, for Q2.
     """
 
@@ -35,6 +38,8 @@ class Options:
     quick: bool = False
     seed: int = 1
     roots: tuple[Path, ...] = ()
+    half: Half | None = None
+    sizes: tuple[int, ...] = SIZES
     cisi: Path | None = None
 
 
@@ -79,9 +84,19 @@ class Bench:
     @cached_property
     def tree(self) -> Tree:
         """The folder of real paths."""
-        roots: Sequence[Path] = self.options.roots or default_roots()
-        opened = open_tree(roots, self.options.files, self.options.seed)
+        options = self.options
+        opened = open_tree(self._roots, options.files, options.seed, options.half)
         return self._closing.enter_context(opened)
+
+    @contextmanager
+    def extended_tree(self, count: int) -> Iterator[Tree]:
+        """A folder of that many paths, of which those that are not real are variations."""
+        with open_extended_tree(self._roots, count, self.options.seed) as tree:
+            yield tree
+
+    @property
+    def _roots(self) -> Sequence[Path]:
+        return self.options.roots or default_roots()
 
     @property
     def file_count(self) -> int:

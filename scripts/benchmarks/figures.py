@@ -14,6 +14,7 @@ from scripts.benchmarks.resident import measure_resident
 from scripts.benchmarks.restarting import measure_restart, measure_start
 from scripts.benchmarks.retrieval import measure_retrieval
 from scripts.benchmarks.saving import measure_saving
+from scripts.benchmarks.scaling import measure_scaling
 from scripts.benchmarks.suggesting import (
     measure_prefixes,
     measure_strokes_http,
@@ -53,6 +54,7 @@ FIGURES = (
     Figure("P9", "resident memory over the imports alone", measure_resident),
     Figure("P10", "start until healthy, and a client verb", measure_start),
     Figure("P11", "how long the event loop is held up", measure_gaps, usual=False),
-    Figure("Q1", "suggestions over fzf", measure_ranking, usual=False),
+    Figure("S1", "suggestions among 1,000 to a million files", measure_scaling, usual=False),
+    Figure("Q1", "ranking of suggestions over fzf and substring", measure_ranking, usual=False),
     Figure("Q2", "content search over plain BM25", measure_retrieval, usual=False),
 )

@@ -87,13 +87,15 @@ class Served:
         """Where it answers, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
-    def request(self, method: str, path: str, body: object = None) -> Any:
-        """One call on a connection of its own; the parsed JSON.
+    def request(
+        self, method: str, path: str, body: object = None, seconds: float = START_SECONDS
+    ) -> Any:
+        """One call on a connection of its own, answered within ``seconds``; the parsed JSON.
 
         Raises:
             RuntimeError: The status is not 2xx.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         with contextlib.closing(connection):
             data = None if body is None else json.dumps(body)
             connection.request(method, path, data, {"Content-Type": "application/json"})
@@ -133,7 +135,7 @@ class Served:
             As ``await_index``.
         """
         self.await_index(seconds)
-        self.request("POST", "/api/refresh")
+        self.request("POST", "/api/refresh", seconds=seconds)
         return time.perf_counter() - self.started_at
 
 

@@ -84,17 +84,22 @@ def _subseq(random: Random, target: _Target) -> str:
     folder = split_words(target.directory.rpartition("/")[2])
     typed = ""
     if folder and random.random() < 0.6:
-        typed = _initials(random, folder[-1], random.randint(0, 1))
+        consonants = _consonants(folder[-1][1:])
+        typed = folder[-1][0] + _pick(random, consonants, random.randint(0, 1))
     for word in target.words:
-        typed += _initials(random, word, random.randint(0, 2))
+        rest = _consonants(word[1:]) or word[1:]
+        typed += word[0] + _pick(random, rest, random.randint(0, 2))
     return typed[:MAX_SUBSEQUENCE] if len(typed) > MIN_TYPED else ""
 
 
-def _initials(random: Random, word: str, more: int) -> str:
-    """The first letter and ``more`` later ones in order, consonants for preference."""
-    rest = [char for char in word[1:] if char not in _VOWELS] or list(word[1:])
-    chosen = sorted(random.sample(range(len(rest)), min(more, len(rest))))
-    return word[0] + "".join(rest[index] for index in chosen)
+def _consonants(letters: str) -> str:
+    return "".join(char for char in letters if char not in _VOWELS)
+
+
+def _pick(random: Random, letters: str, wanted: int) -> str:
+    """So many of the letters, or all if they are fewer, in their order."""
+    places = random.sample(range(len(letters)), min(wanted, len(letters)))
+    return "".join(letters[place] for place in sorted(places))
 
 
 def _typo(random: Random, target: _Target) -> str:
@@ -107,11 +112,15 @@ def mistype(random: Random, word: str) -> str:
 
     The first letter stays as it is.
     """
-    at = random.randrange(1, len(word) - 1)
+    inner = range(1, len(word) - 1)
+    at = random.choice(inner)
     letter = random.choice(_COMMON_LETTERS)
     kind = random.choice(("transpose", "delete", "insert", "replace"))
-    if kind == "transpose" and word[at] != word[at + 1]:
-        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    if kind == "transpose":
+        differing = [place for place in inner if word[place] != word[place + 1]]
+        if differing:
+            at = random.choice(differing)
+            return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     if kind == "insert":
         return word[:at] + letter + word[at:]
     if kind == "replace":
@@ -140,6 +149,8 @@ _MAKERS: Mapping[str, Callable[[Random, _Target], str]] = MappingProxyType(
     }
 )
 CLASSES = tuple(_MAKERS)
+# Those whose letters are in the name as they are typed.
+LITERAL_CLASSES = ("base_prefix", "word_prefix", "substr")
 
 
 def generate(
@@ -187,6 +198,12 @@ def key_strokes(queries: Sequence[Query]) -> list[str]:
         for end in range(1, len(each[turn].typed) + 1)
         if each[turn].typed[end - 1] != " "
     ]
+
+
+def beginnings(queries: Sequence[Query], chars: int, wanted: int) -> list[str]:
+    """The first letters of what is typed, each once, in the order of the queries."""
+    begun = (query.typed[:chars] for query in queries)
+    return list(dict.fromkeys(letters for letters in begun if " " not in letters))[:wanted]
 
 
 def is_meant(result: str, target: str) -> bool:

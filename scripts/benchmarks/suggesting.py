@@ -11,11 +11,10 @@ from urllib.parse import quote
 import aiohttp
 
 from scripts.benchmarks.bench import Bench
-from scripts.benchmarks.queries import Query, generate, key_strokes
+from scripts.benchmarks.queries import LITERAL_CLASSES, Query, generate, key_strokes
 from scripts.benchmarks.samples import median, percentile
 from scripts.benchmarks.table import Goal, Row
 
-PREFIX_CLASSES = ("base_prefix", "word_prefix", "substr")
 MS = 1e3
 # One request; its seconds.
 Ask = Callable[[str], Awaitable[float]]
@@ -41,7 +40,8 @@ def files_message(query: str) -> str:
     return json.dumps({"type": "files", "query": query})
 
 
-async def _get(session: aiohttp.ClientSession, url: str) -> float:
+async def get(session: aiohttp.ClientSession, url: str) -> float:
+    """Seconds of one request, to the last byte of its answer."""
     started_at = time.perf_counter()
     async with session.get(url) as response:
         await response.read()
@@ -66,7 +66,7 @@ async def in_turn(
 def measure_prefixes(bench: Bench) -> Iterator[Row]:
     """P1: the median over a WebSocket, by class of query."""
     per_class = bench.samples(400, 40)
-    queries = generate(bench.tree.paths, per_class, bench.options.seed, PREFIX_CLASSES)
+    queries = generate(bench.tree.paths, per_class, bench.options.seed, LITERAL_CLASSES)
     with bench.bench_server() as served, asyncio.Runner() as runner:
         bench.say("P1: prefixes over the WebSocket")
         seconds = runner.run(_ask_by_class(served.url, queries))
@@ -89,7 +89,7 @@ async def _ask_by_class(
     for query in queries:
         by_class.setdefault(query.kind, []).append(files_message(query.typed))
     async with aiohttp.ClientSession() as session:
-        ours, nothing = await _sockets(session, url)
+        ours, nothing = await sockets(session, url)
         everything = [message for messages in by_class.values() for message in messages]
         await in_turn(ours.ask, nothing.ask, everything[:: max(1, len(everything) // 50)])
         return {
@@ -98,7 +98,8 @@ async def _ask_by_class(
         }
 
 
-async def _sockets(session: aiohttp.ClientSession, url: str) -> tuple[Socket, Socket]:
+async def sockets(session: aiohttp.ClientSession, url: str) -> tuple[Socket, Socket]:
+    """For suggestions, and for the echo."""
     ours = Socket(await session.ws_connect(f"{url}/ws/suggestions"))
     return ours, Socket(await session.ws_connect(f"{url}/bench/echo"))
 
@@ -108,7 +109,7 @@ def measure_strokes_socket(bench: Bench) -> Iterator[Row]:
     strokes = [files_message(typed) for typed in _strokes(bench)]
 
     async def ask(session: aiohttp.ClientSession, url: str) -> tuple[Ask, Ask, Sequence[str]]:
-        ours, nothing = await _sockets(session, url)
+        ours, nothing = await sockets(session, url)
         return ours.ask, nothing.ask, strokes
 
     yield from _measure_strokes(bench, "P2", "WebSocket", ask)
@@ -120,8 +121,8 @@ def measure_strokes_http(bench: Bench) -> Iterator[Row]:
 
     async def ask(session: aiohttp.ClientSession, url: str) -> tuple[Ask, Ask, Sequence[str]]:
         return (
-            lambda address: _get(session, url + address),
-            lambda address: _get(session, f"{url}/bench/nothing"),
+            lambda address: get(session, url + address),
+            lambda address: get(session, f"{url}/bench/nothing"),
             addresses,
         )
 

@@ -1,0 +1,205 @@
+"""S1: what a suggestion costs, by class of query, as the folder grows from 1,000 to a million files.
+
+A machine seldom has a million real paths: those it has come first, variations of them (see
+``varying``) after. A file holds the words of its path on one line. Queries of one and two letters
+are classes of their own; no letters are asked twice, nor are any that were asked to warm up, so
+that no answer can be one that was kept. Queries of all classes come in turn, each after a request
+that does nothing.
+
+Goals are for what a person waits for. Over the WebSocket that is the whole round trip; over HTTP
+it is what exceeds a GET that does nothing, for that alone may take a millisecond.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from urllib.parse import quote
+
+import aiohttp
+
+from scripts.benchmarks.bench import Bench
+from scripts.benchmarks.processes import Served, bench_server, daemon
+from scripts.benchmarks.queries import CLASSES, LITERAL_CLASSES, Query, beginnings, generate
+from scripts.benchmarks.resident import memory_mib
+from scripts.benchmarks.samples import median, percentile
+from scripts.benchmarks.suggesting import MS, Socket, files_message, get, in_turn, sockets
+from scripts.benchmarks.table import Goal, Judged, Row
+from scripts.benchmarks.tree import Tree
+
+INDEX_SECONDS = 7200.0
+SETTLING_SECONDS = 2.0  # what follows a start, such as merging segments, is not measured
+WAYS = ("WebSocket", "HTTP")
+LETTER_CLASSES: Mapping[str, int] = {"one_letter": 1, "two_letters": 2}
+QUICK_CLASSES = (*LETTER_CLASSES, *LITERAL_CLASSES)
+P50_MS, P99_MS = 1.0, 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Seconds of one class of queries over one way: ours, and of requests that do nothing."""
+
+    kind: str
+    way: str
+    ours: Sequence[float]
+    nothing: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a folder costs.
+
+    Attributes:
+        resident_mib: Of the process after it was asked everything.
+        anonymous_mib: The part of it that the system cannot drop.
+        index_seconds: From the first start to the last content that can be found.
+        restart_seconds: From a later start until the index is known to equal the disk.
+    """
+
+    resident_mib: float
+    anonymous_mib: float
+    index_seconds: float
+    restart_seconds: float
+
+
+def measure_scaling(bench: Bench) -> Iterator[Row]:
+    """S1: rows of all sizes."""
+    if not sys.platform.startswith("linux"):
+        raise RuntimeError("resident memory is only read from Linux's /proc")
+    empty_mib = _empty_mib(bench)
+    for size in bench.options.sizes:
+        with bench.extended_tree(size) as tree:
+            yield from _measure_size(bench, tree, empty_mib)
+
+
+def _empty_mib(bench: Bench) -> float:
+    home, folder = bench.new_home(), bench.new_home()
+    with bench_server(home, folder) as served:
+        served.await_index()
+        return _memory(served)[0]
+
+
+def _memory(served: Served) -> tuple[float, float]:
+    status = Path(f"/proc/{served.pid}/status").read_text()
+    return memory_mib(status), memory_mib(status, "RssAnon")
+
+
+def _measure_size(bench: Bench, tree: Tree, empty_mib: float) -> Iterator[Row]:
+    home, count = bench.new_home(), len(tree.paths)
+    bench.say(f"S1: first indexing of {count:,} files")
+    with daemon(home, tree.root) as served:
+        index_seconds = served.await_contents(INDEX_SECONDS)
+    typed = typed_by_class(tree.paths, bench.samples(400, 10), bench.options.seed + 3)
+    warm = typed_by_class(tree.paths, bench.samples(20, 2), bench.options.seed + 4)
+    with bench_server(home, tree.root) as served, asyncio.Runner() as runner:
+        restart_seconds = served.await_index(INDEX_SECONDS)
+        bench.say(f"S1: suggestions among {count:,} files")
+        timed = runner.run(_ask_all(served.url, typed, warm))
+        resources = Resources(*_memory(served), index_seconds, restart_seconds)
+    for each in timed:
+        yield from rows_of(count, each)
+    yield _memory_row(count, resources, empty_mib)
+
+
+def typed_by_class(paths: Sequence[str], per_class: int, seed: int) -> dict[str, list[str]]:
+    """What is asked: different queries of every class, and the first letters of all of them."""
+    queries = generate(paths, per_class, seed)
+    Random(seed).shuffle(queries)
+    letters = {
+        kind: beginnings(queries, chars, per_class) for kind, chars in LETTER_CLASSES.items()
+    }
+    return letters | {kind: _distinct(queries, kind) for kind in CLASSES}
+
+
+def _distinct(queries: Sequence[Query], kind: str) -> list[str]:
+    return list(dict.fromkeys(query.typed for query in queries if query.kind == kind))
+
+
+async def _ask_all(
+    url: str, typed: Mapping[str, Sequence[str]], warm: Mapping[str, Sequence[str]]
+) -> list[Timed]:
+    await asyncio.sleep(SETTLING_SECONDS)
+    order = [(kind, text) for kind, texts in typed.items() for text in texts]
+    Random(len(order)).shuffle(order)
+    asked = {text for _, text in order}
+    first = [text for texts in warm.values() for text in texts if text not in asked]
+    kinds = [kind for kind, _ in order]
+    texts = [text for _, text in order]
+    async with aiohttp.ClientSession() as session:
+        ours, nothing = await sockets(session, url)
+        await in_turn(ours.ask, nothing.ask, [files_message(text) for text in first])
+        _check_answer(ours)
+        messages = [files_message(text) for text in texts]
+        by_socket = await in_turn(ours.ask, nothing.ask, messages)
+        _check_answer(ours)
+        by_http = await in_turn(
+            lambda text: get(session, f"{url}/api/files?limit=10&q={quote(text)}"),
+            lambda text: get(session, f"{url}/bench/nothing"),
+            texts,
+        )
+    return [
+        _of_class(kind, way, kinds, samples)
+        for way, samples in zip(WAYS, (by_socket, by_http), strict=True)
+        for kind in typed
+        if kind in kinds
+    ]
+
+
+def _check_answer(socket: Socket) -> None:
+    """So that the time of a refusal is not taken for that of an answer."""
+    if json.loads(socket.answer).get("type") != "files":
+        raise RuntimeError(f"the daemon answered {socket.answer[:200]}")
+
+
+def _of_class(
+    kind: str, way: str, kinds: Sequence[str], samples: tuple[Sequence[float], Sequence[float]]
+) -> Timed:
+    ours, nothing = (
+        [seconds for each, seconds in zip(kinds, side, strict=True) if each == kind]
+        for side in samples
+    )
+    return Timed(kind, way, ours, nothing)
+
+
+def rows_of(files: int, timed: Timed) -> Iterator[Row]:
+    """The median, and the 99th percentile with its goal."""
+    of: Judged = "value" if timed.way == WAYS[0] else "difference"
+    goals = {
+        0.5: Goal(of, P50_MS) if timed.kind in QUICK_CLASSES else None,
+        0.99: Goal(of, P99_MS),
+    }
+    for share, goal in goals.items():
+        yield Row(
+            "S1",
+            f"{files:,} files, {timed.way}, {timed.kind}, p{share * 100:.0f}",
+            percentile(timed.ours, share) * MS,
+            median(timed.nothing) * MS,
+            "ms",
+            goal,
+            f"{len(timed.ours)} queries; no-op p99 {percentile(timed.nothing, 0.99) * MS:.2f} ms",
+            facts={"files": files, "way": timed.way, "kind": timed.kind, "share": share},
+        )
+
+
+def _memory_row(files: int, resources: Resources, empty_mib: float) -> Row:
+    return Row(
+        "S1",
+        f"{files:,} files, resident memory",
+        resources.resident_mib,
+        empty_mib,
+        "MiB",
+        None,
+        f"anonymous {resources.anonymous_mib:.0f}; first indexing {resources.index_seconds:.1f} s, "
+        f"restart {resources.restart_seconds:.1f} s",
+        facts={
+            "files": files,
+            "anonymous_mib": resources.anonymous_mib,
+            "index_seconds": resources.index_seconds,
+            "restart_seconds": resources.restart_seconds,
+        },
+    )
