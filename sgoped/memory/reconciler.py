@@ -74,8 +74,10 @@ class Reconciler:
 
     def see_directory(self, directory: str, entries: Sequence[Entry]) -> None:
         """Take ``entries`` as all that is in ``directory`` now."""
-        known = self.table.children(directory)
         table = self.table
+        if not table.status_counts[FileStatus.FAILED] and table.holds_exactly(directory, entries):
+            return
+        known = table.children(directory)
         for entry in entries:
             pid = known.pop(entry.name, None)
             if pid is None:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import sqlite3
-from array import array
+import zlib
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,10 +21,8 @@ from sqlite_utils import Database as Tables
 
 from sgoped.database import Database, open_database
 from sgoped.errors import StartupError
+from sgoped.memory.packing import pack_directory, unpack_directories
 from sgoped.memory.table import PathTable
-
-# More than any desktop folder holds; a greater number is a flipped bit.
-MAX_PIDS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,66 +46,19 @@ class IndexMark:
     generation: int = 0
 
 
-def create_catalogue(tables: Tables) -> None:
-    """Make the tables of the present format."""
+def create_checked_catalogue(tables: Tables) -> None:
+    """Make the tables of the present format.
+
+    Named differently for each format: a catalogue made by a step of another name is replaced.
+    """
     tables.execute(
         "create table directory (path blob primary key, packed blob not null, "
         "reasons text not null) without rowid"
     )
-    tables.execute("create table mark (id integer primary key check (id = 1), mark text not null)")
-
-
-def pack_directory(table: PathTable, directory: str) -> tuple[bytes, bytes, str] | None:
-    """A row for ``directory``, or ``None`` when nothing is in it."""
-    children = table.children(directory)
-    if not children:
-        return None
-    pids = array("I", children.values())
-    columns = [
-        array("Q", [table.sizes[pid] for pid in pids]),
-        array("q", [table.mtimes_ns[pid] for pid in pids]),
-        array("q", [table.ctimes_ns[pid] for pid in pids]),
-        array("Q", [table.inodes[pid] for pid in pids]),
-    ]
-    packed = b"".join(
-        [
-            len(pids).to_bytes(4, "little"),
-            pids.tobytes(),
-            *(column.tobytes() for column in columns),
-            bytes(table.kinds[pid] for pid in pids),
-            bytes(table.statuses[pid] for pid in pids),
-            b"\0".join(os.fsencode(name) for name in children),
-        ]
+    tables.execute(
+        "create table mark (id integer primary key check (id = 1), mark text not null, "
+        "checksum integer not null)"
     )
-    reasons = {str(pid): table.reasons[pid] for pid in pids if pid in table.reasons}
-    return os.fsencode(directory), packed, json.dumps(reasons)
-
-
-def unpack_directory(
-    table: PathTable, path: bytes, packed: bytes, reasons: str, next_pid: int
-) -> None:
-    """Add the children of one stored row to ``table``; no pid is ``next_pid`` or greater.
-
-    Raises:
-        ValueError, IndexError: The row is damaged.
-    """
-    count = int.from_bytes(packed[:4], "little")
-    offset = 4
-    columns = []
-    for code in "IQqqQ":
-        column = array(code)
-        end = offset + column.itemsize * count
-        column.frombytes(packed[offset:end])
-        columns.append(column)
-        offset = end
-    pids, *stats = columns
-    kinds = packed[offset : offset + count]
-    statuses = packed[offset + count : offset + 2 * count]
-    names = os.fsdecode(packed[offset + 2 * count :]).split("\0")
-    if len(names) != count or len(statuses) != count or max(pids) >= next_pid:
-        raise ValueError("a stored directory does not hold as many names as it says")
-    table.load(os.fsdecode(path), names, pids, stats=stats, kinds=kinds, statuses=statuses)
-    table.reasons.update({int(pid): reason for pid, reason in json.loads(reasons).items()})
 
 
 class Store:
@@ -120,19 +71,18 @@ class Store:
         """Fill an empty ``table``; returns the mark saved with it.
 
         Raises:
-            sqlite3.DatabaseError, ValueError, IndexError: The catalogue is damaged.
+            sqlite3.DatabaseError, ValueError, IndexError: The catalogue is damaged; so may be ``table``.
         """
 
         def work(connection: sqlite3.Connection) -> IndexMark:
-            row = connection.execute("select mark from mark").fetchone()
+            row = connection.execute("select mark, checksum from mark").fetchone()
             if row is None:
                 return IndexMark()
-            mark = IndexMark(**json.loads(row[0]))
-            if not 0 <= mark.next_pid <= MAX_PIDS:
+            if zlib.crc32(row[0].encode()) != row[1]:
                 raise ValueError("the stored mark is damaged")
-            table.reserve(mark.next_pid)
-            for path, packed, reasons in connection.execute("select * from directory"):
-                unpack_directory(table, path, packed, reasons, mark.next_pid)
+            mark = IndexMark(**json.loads(row[0]))
+            rows = connection.execute("select path, packed, reasons from directory")
+            unpack_directories(table, rows, mark.next_pid)
             return mark
 
         return self._database.run_blocking(work)
@@ -151,7 +101,10 @@ class Store:
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany("insert or replace into directory values (?, ?, ?)", rows)
             connection.executemany("delete from directory where path = ?", gone)
-            connection.execute("insert or replace into mark values (1, ?)", (marked,))
+            connection.execute(
+                "insert or replace into mark values (1, ?, ?)",
+                (marked, zlib.crc32(marked.encode())),
+            )
 
         self._database.run_blocking(work)
 
@@ -173,12 +126,12 @@ def _forget(path: Path) -> None:
 @asynccontextmanager
 async def open_store(path: Path) -> AsyncGenerator[Store]:
     """Open the catalogue, replacing one that cannot be read by an empty one."""
-    context = open_database(path, [create_catalogue], synchronous="normal")
+    context = open_database(path, [create_checked_catalogue], synchronous="normal")
     try:
         database = await context.__aenter__()
     except (sqlite3.DatabaseError, StartupError):
         await asyncio.to_thread(_forget, path)
-        context = open_database(path, [create_catalogue], synchronous="normal")
+        context = open_database(path, [create_checked_catalogue], synchronous="normal")
         database = await context.__aenter__()
     try:
         yield Store(database)

@@ -8,7 +8,9 @@ works on a copy made in one step.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from sgoped.memory.document import Document, Kind
@@ -25,6 +27,31 @@ class FileStatus(IntEnum):
     INDEXED = 1
     SKIPPED = 2
     FAILED = 3
+
+
+@dataclass(slots=True)
+class TableColumns:
+    """A whole table as it is stored; the columns are indexed by pid and of the same length.
+
+    Attributes:
+        names: ``None`` where a pid is not in use.
+        directory_of: Indices into ``directories``.
+        stats: Sizes, modification times, change times and inodes.
+        kinds: Indices into ``KINDS``.
+        statuses: ``FileStatus`` numbers.
+        directories: Paths.
+        children: For each directory, pids by name.
+    """
+
+    names: list[str | None] = field(default_factory=list)
+    directory_of: array[int] = field(default_factory=lambda: array("I"))
+    stats: tuple[array[int], ...] = field(
+        default_factory=lambda: tuple(array(code) for code in "QqqQ")
+    )
+    kinds: bytearray = field(default_factory=bytearray)
+    statuses: bytearray = field(default_factory=bytearray)
+    directories: list[str] = field(default_factory=list)
+    children: list[dict[str, int]] = field(default_factory=list)
 
 
 class PathTable:
@@ -151,6 +178,34 @@ class PathTable:
             or self.inodes[pid] != entry.inode
         )
 
+    def holds_exactly(self, directory: str, entries: Sequence[Entry]) -> bool:
+        """Whether ``entries`` are what was last seen in ``directory``, all of it and no more.
+
+        Nearly all directories that a scan compares did not change, so this is written for speed.
+        """
+        number = self._number_of.get(directory)
+        children = {} if number is None else self._children[number]
+        if len(children) != len(entries):
+            return False
+        sizes, mtimes_ns, ctimes_ns, inodes = (
+            self.sizes,
+            self.mtimes_ns,
+            self.ctimes_ns,
+            self.inodes,
+        )
+        pid_of = children.get
+        for name, _, size, mtime_ns, ctime_ns, inode in entries:
+            pid = pid_of(name)
+            if (
+                pid is None
+                or mtimes_ns[pid] != mtime_ns
+                or ctimes_ns[pid] != ctime_ns
+                or sizes[pid] != size
+                or inodes[pid] != inode
+            ):
+                return False
+        return True
+
     # -- writing (the indexer's thread only)
 
     def add(
@@ -175,46 +230,27 @@ class PathTable:
         self._add_namesake(entry.name, pid)
         return pid
 
-    def load(
-        self,
-        directory: str,
-        names: Sequence[str],
-        pids: Sequence[int],
-        *,
-        stats: Sequence[Sequence[int]],
-        kinds: bytes,
-        statuses: bytes,
-    ) -> None:
-        """Add a whole stored directory, column by column, which is much faster than one by one.
-
-        Args:
-            directory: Its path.
-            names: Its children; the other sequences are as long.
-            pids: Their pids.
-            stats: Sizes, modification times, change times and inodes.
-            kinds: Indices into ``KINDS``.
-            statuses: ``FileStatus`` numbers.
+    def load(self, columns: TableColumns) -> None:
+        """Make an empty table hold ``columns``, which it takes over.
 
         Raises:
-            IndexError, ValueError: A kind or status is unknown.
+            IndexError: A kind or status is unknown.
         """
-        self.reserve(max(pids, default=-1) + 1)
-        number = self._number(directory)
-        for column, values in zip(
-            (self.sizes, self.mtimes_ns, self.ctimes_ns, self.inodes), stats, strict=True
-        ):
-            for pid, value in zip(pids, values, strict=True):
-                column[pid] = value
-        for pid, name, kind, status in zip(pids, names, kinds, statuses, strict=True):
-            self._directory_of[pid] = number
-            self.kinds[pid] = kind
-            self.statuses[pid] = status
-            self.kind_counts[kind] += 1
+        self.names = columns.names
+        self.sizes, self.mtimes_ns, self.ctimes_ns, self.inodes = columns.stats
+        self.kinds, self.statuses = columns.kinds, columns.statuses
+        self._directory_of = columns.directory_of
+        self._directories, self._children = columns.directories, columns.children
+        self._number_of = {path: number for number, path in enumerate(columns.directories)}
+        pairs = Counter(zip(columns.kinds, columns.statuses, strict=True))
+        pairs[0, 0] -= columns.names.count(None)
+        for (kind, status), count in pairs.items():
+            self.kind_counts[kind] += count
             if KINDS[kind] is not Kind.FOLDER:
-                self.status_counts[status] += 1
-            self.names[pid] = name
-            self._add_namesake(name, pid)
-        self._children[number].update(zip(names, pids, strict=True))
+                self.status_counts[status] += count
+        for pid, name in enumerate(columns.names):
+            if name is not None:
+                self._add_namesake(name, pid)
 
     def touch(self, pid: int, entry: Entry) -> None:
         """Remember what ``stat`` says now."""

@@ -1,0 +1,161 @@
+"""The stored form of a directory: its children as columns in one blob, with a checksum.
+
+Reading goes by whole columns too. What one scan found has consecutive pids, so the columns of most
+directories, put one behind the other in the order of their pids, are the columns of the table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from array import array
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sgoped.memory.table import PathTable, TableColumns
+
+_HEAD_BYTES = 8
+_PID_BYTES = array("I").itemsize
+_STAT_BYTES = 8
+_NO_REASONS = "{}"
+Row = tuple[bytes, bytes, str]
+
+
+class _Packed(NamedTuple):
+    """One row whose checksum is right; ``body`` begins after the pids."""
+
+    first_pid: int
+    size: int
+    path: bytes
+    pids: bytes
+    body: bytes
+
+
+def pack_directory(table: PathTable, directory: str) -> Row | None:
+    """A row for ``directory``: its path, its children, why some are not indexed.
+
+    The blob is a CRC-32 of all that follows, of the path and of the reasons; the number of
+    children; then their pids (32 bits), sizes, modification times, change times and inodes (64
+    bits), kinds and statuses (8 bits), and names, separated by NUL. ``None`` when nothing is in it.
+    """
+    children = table.children(directory)
+    if not children:
+        return None
+    pids = array("I", children.values())
+    columns = (table.sizes, table.mtimes_ns, table.ctimes_ns, table.inodes)
+    path = os.fsencode(directory)
+    reasons = json.dumps({str(pid): table.reasons[pid] for pid in pids if pid in table.reasons})
+    packed = b"".join(
+        [
+            len(pids).to_bytes(4, "little"),
+            pids.tobytes(),
+            *(array(c.typecode, map(c.__getitem__, pids)).tobytes() for c in columns),
+            bytes(map(table.kinds.__getitem__, pids)),
+            bytes(map(table.statuses.__getitem__, pids)),
+            os.fsencode("\0".join(children)),
+        ]
+    )
+    return path, _checksum(path, packed, reasons) + packed, reasons
+
+
+def _checksum(path: bytes, packed: bytes | memoryview, reasons: str) -> bytes:
+    check = zlib.crc32(packed, zlib.crc32(path))
+    if reasons != _NO_REASONS:
+        check = zlib.crc32(reasons.encode(), check)
+    return check.to_bytes(4, "little")
+
+
+def unpack_directories(table: PathTable, rows: Iterable[Row], next_pid: int) -> None:
+    """Fill an empty ``table`` with stored rows; no pid is ``next_pid`` or greater.
+
+    Raises:
+        ValueError, IndexError: A row is damaged, or rows contradict each other.
+    """
+    every_pid = array("I", range(next_pid)).tobytes()
+    runs: list[_Packed] = []
+    scattered: list[_Packed] = []
+    for path, packed, reasons in rows:
+        if packed[:4] != _checksum(path, memoryview(packed)[4:], reasons):
+            raise ValueError("a stored directory is damaged")
+        if reasons != _NO_REASONS:
+            table.reasons.update({int(pid): why for pid, why in json.loads(reasons).items()})
+        count = int.from_bytes(packed[4:_HEAD_BYTES], "little")
+        end = _HEAD_BYTES + _PID_BYTES * count
+        pids = packed[_HEAD_BYTES:end]
+        first = int.from_bytes(pids[:_PID_BYTES], "little")
+        is_run = pids == every_pid[_PID_BYTES * first : _PID_BYTES * (first + count)]
+        row = _Packed(first, count, path, pids, packed[end:])
+        (runs if is_run else scattered).append(row)
+    runs.sort()
+    columns = _join(runs, next_pid)
+    for row in scattered:
+        _scatter(row, columns)
+    table.load(columns)
+
+
+def _join(runs: list[_Packed], next_pid: int) -> TableColumns:
+    """The columns of rows that are runs of pids, with zeros where no row has a pid."""
+    columns = TableColumns()
+    parts: list[list[bytes]] = [[] for _ in range(6)]
+    widths = (*[_STAT_BYTES] * 4, 1, 1)
+    names = columns.names
+    end = 0
+    for first, count, path, _, body in [*runs, _Packed(next_pid, 0, b"", b"", b"")]:
+        if first > end:
+            for part, width in zip(parts, widths, strict=True):
+                part.append(bytes(width * (first - end)))
+            columns.directory_of.extend([0] * (first - end))
+            names.extend([None] * (first - end))
+        elif first < end:
+            raise ValueError("two stored directories share a pid")
+        if count:
+            found, at = _fields(body, count)
+            for part, field in zip(parts, found, strict=True):
+                part.append(field)
+            children = _names(body[at:], count)
+            columns.directory_of.extend([len(columns.directories)] * count)
+            columns.directories.append(os.fsdecode(path))
+            columns.children.append(dict(zip(children, range(first, first + count), strict=True)))
+            names += children
+        end = first + count
+    for column, part in zip(columns.stats, parts, strict=False):
+        column.frombytes(b"".join(part))
+    columns.kinds += b"".join(parts[4])
+    columns.statuses += b"".join(parts[5])
+    return columns
+
+
+def _fields(body: bytes, count: int) -> tuple[list[bytes], int]:
+    """The six columns before the names, and where the names begin."""
+    wide = _STAT_BYTES * count
+    fields = [body[at : at + wide] for at in range(0, 4 * wide, wide)]
+    at = 4 * wide
+    return [*fields, body[at : at + count], body[at + count : at + 2 * count]], at + 2 * count
+
+
+def _names(packed: bytes, count: int) -> list[str]:
+    names = os.fsdecode(packed).split("\0")
+    if len(names) != count:
+        raise ValueError("a stored directory does not hold as many names as it says")
+    return names
+
+
+def _scatter(row: _Packed, columns: TableColumns) -> None:
+    """Put the children of a directory that changed since its first scan where they belong."""
+    pids = array("I", row.pids)
+    found, at = _fields(row.body, row.size)
+    names = _names(row.body[at:], row.size)
+    number = len(columns.directories)
+    for column, field in zip(columns.stats, found, strict=False):
+        for pid, value in zip(pids, array(column.typecode, field), strict=True):
+            column[pid] = value
+    for pid, name, kind, status in zip(pids, names, found[4], found[5], strict=True):
+        if columns.names[pid] is not None:
+            raise ValueError("two stored directories share a pid")
+        columns.names[pid] = name
+        columns.directory_of[pid] = number
+        columns.kinds[pid] = kind
+        columns.statuses[pid] = status
+    columns.directories.append(os.fsdecode(row.path))
+    columns.children.append(dict(zip(names, pids, strict=True)))
