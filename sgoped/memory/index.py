@@ -17,7 +17,7 @@ from typing import Any
 import tantivy
 
 # Bumped whenever a schema, a tokenizer or what is put into a field changes.
-FORMAT = 1
+FORMAT = 2
 WRITER_HEAP_BYTES = 30_000_000
 
 log = logging.getLogger(__name__)

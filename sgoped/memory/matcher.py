@@ -18,13 +18,23 @@ from frizbee import Haystacks, Matcher, Scoring
 from sgoped.memory.document import shown
 from sgoped.memory.words import fold, fold_mapped, joined
 
-WHOLE_NAME = "name"
-NAME_EXACT = 1.2
-NAME_START = 1.0
-WORD_START = 0.9
-WORD_MIDDLE = 0.7
-DIRECTORY_WORD = 0.5
-DIRECTORY_MIDDLE = 0.42
+# Sorts of match, as people are told.
+NAME_WHOLE = "name"
+NAME_START = "name starts so"
+NAME_WORD = "a word of the name starts so"
+NAME_MIDDLE = "inside the name"
+FOLDER_START = "a folder starts so"
+FOLDER_MIDDLE = "inside a folder's name"
+FOLDER_AND_NAME = "folder and name"
+SIMILAR_NAME = "similar name"
+LETTERS = "letters in this order"
+
+EXACT_POINTS = 1.2
+START_POINTS = 1.0
+WORD_POINTS = 0.9
+MIDDLE_POINTS = 0.7
+FOLDER_POINTS = 0.5
+FOLDER_MIDDLE_POINTS = 0.42
 TYPO_WORD = 0.38
 TYPO_PREFIX = 0.16
 SCATTERED = 0.2
@@ -36,7 +46,7 @@ COVERAGE_WEIGHT = 0.08
 LENGTH_WEIGHT = 0.0004
 USE_WEIGHT = 0.02
 # A name that many files share (__init__.py, index.ts) is seldom meant by its name alone.
-SHARED_NAME_WEIGHT = 0.3
+SHARED_NAME_WEIGHT = 0.15
 MAX_SHARED_LOG2 = 5.0
 # A folder can be meant, but what is asked for is mostly a file.
 FOLDER_WEIGHT = 0.05
@@ -91,14 +101,14 @@ def _score_token(token: str, folded: str, path: str, start: int) -> tuple[float,
     if at == start:
         end = start + len(token)
         whole = end == len(folded) or folded[end] == "."
-        return (NAME_EXACT, WHOLE_NAME) if whole else (NAME_START, "name starts so")
+        return (EXACT_POINTS, NAME_WHOLE) if whole else (START_POINTS, NAME_START)
     if at > start:
         if _holds_word_start(token, folded, path, at):
-            return WORD_START, "a word of the name starts so"
-        return WORD_MIDDLE, "inside the name"
+            return WORD_POINTS, NAME_WORD
+        return MIDDLE_POINTS, NAME_MIDDLE
     at = joined(folded[start:]).find(token)
     if at >= 0:
-        return (NAME_START, "name starts so") if at == 0 else (WORD_MIDDLE, "inside the name")
+        return (START_POINTS, NAME_START) if at == 0 else (MIDDLE_POINTS, NAME_MIDDLE)
     return _score_in_directory(token, folded, path)
 
 
@@ -106,10 +116,10 @@ def _score_in_directory(token: str, folded: str, path: str) -> tuple[float, str]
     at = folded.find(token)
     if at >= 0:
         if at == 0 or _holds_word_start(token, folded, path, at):
-            return DIRECTORY_WORD, "a folder starts so"
-        return DIRECTORY_MIDDLE, "inside a folder's name"
+            return FOLDER_POINTS, FOLDER_START
+        return FOLDER_MIDDLE_POINTS, FOLDER_MIDDLE
     if token in joined(folded):
-        return DIRECTORY_WORD, "folder and name"
+        return FOLDER_POINTS, FOLDER_AND_NAME
     return ABSENT, ""
 
 
@@ -185,7 +195,7 @@ def shared_name_penalty(namesakes: int) -> float:
     """What a name shared by so many paths loses."""
     if namesakes <= 2:  # noqa: PLR2004 - a file and its copy or its test are still distinct
         return 0.0
-    return SHARED_NAME_WEIGHT * min(1.0, math.log2(namesakes) / MAX_SHARED_LOG2)
+    return SHARED_NAME_WEIGHT * (1.0 + min(1.0, math.log2(namesakes) / MAX_SHARED_LOG2))
 
 
 class PathHaystack:

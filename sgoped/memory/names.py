@@ -1,8 +1,10 @@
 """The names index: candidates for what a person began to type, by prefix, middle or typo.
 
 Every path is one document. Edge n-grams turn a prefix query into one posting list, trigrams do
-the same for the middle of a name, and whole words serve the typo automaton. Which candidate is
-meant is the matcher's business.
+the same for the middle of a name, and whole words serve the typo automaton. A posting list is
+cut at a few dozen, so candidates come in the order of a number kept beside each, its prior: how
+likely it is that this file is asked for by its name at all. Which one is meant is the matcher's
+business.
 """
 
 from __future__ import annotations
@@ -13,30 +15,48 @@ from pathlib import Path
 import tantivy
 from tantivy import Occur, Query
 
-from sgoped.memory.document import shown
+from sgoped.memory.document import MAX_PATH_BYTES, shown
 from sgoped.memory.index import SearchIndex
 from sgoped.memory.words import fold, joined, split_words
 
+# The first two letters have lists of their own: with the words' they would be very long.
+SHORT = 2
 MAX_GRAM = 32
 TRIGRAM = 3
+MAX_DISTINCT_NAMESAKES = 2
+MAX_SHARED_BITS = 16
+MAX_PRIOR_CHARS = 64
+FOLDER_CHARS = 8
 
 
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("pid", indexed=True, fast=True)
-    for field in ("name", "word", "directory"):
-        builder.add_text_field(field, tokenizer_name="edge", index_option="freq")
-    builder.add_text_field("trigram", tokenizer_name="trigram", index_option="freq")
-    builder.add_text_field("whole", tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field("prior", fast=True)
+    for field, tokenizer in (
+        ("name", "short"),
+        ("word", "short"),
+        ("start", "edge"),
+        ("tight", "edge"),
+        ("directory", "any_edge"),
+        ("trigram", "trigram"),
+        ("exact", "raw"),
+        ("whole", "raw"),
+    ):
+        builder.add_text_field(field, tokenizer_name=tokenizer, index_option="basic")
     return builder.build()
 
 
 def _analyzers() -> dict[str, tantivy.TextAnalyzer]:
-    edge = tantivy.Tokenizer.ngram(1, MAX_GRAM, prefix_only=True)
-    trigram = tantivy.Tokenizer.ngram(TRIGRAM, TRIGRAM)
+    tokenizers = {
+        "short": tantivy.Tokenizer.ngram(1, SHORT, prefix_only=True),
+        "edge": tantivy.Tokenizer.ngram(SHORT + 1, MAX_GRAM, prefix_only=True),
+        "any_edge": tantivy.Tokenizer.ngram(1, MAX_GRAM, prefix_only=True),
+        "trigram": tantivy.Tokenizer.ngram(TRIGRAM, TRIGRAM),
+    }
     return {
-        "edge": tantivy.TextAnalyzerBuilder(edge).build(),
-        "trigram": tantivy.TextAnalyzerBuilder(trigram).build(),
+        name: tantivy.TextAnalyzerBuilder(tokenizer).build()
+        for name, tokenizer in tokenizers.items()
     }
 
 
@@ -46,20 +66,28 @@ class NameIndex(SearchIndex):
     def __init__(self, root: Path) -> None:
         super().__init__(root, "names", _schema(), _analyzers())
 
-    def add_path(self, pid: int, path: str) -> None:
-        """Add a path under a pid that the index does not hold."""
+    def add_path(self, pid: int, path: str, namesakes: int = 1, *, folder: bool = False) -> None:
+        """Add a path under a pid that the index does not hold.
+
+        ``namesakes`` is how many paths have this name, as far as is known by now.
+        """
         directory, _, name = path.rpartition("/")
         name, directory = shown(name), shown(directory)
-        folded, tight = fold(name), joined(name)
-        names = [folded] if folded == tight else [folded, tight]
+        folded = fold(name)
+        tight = joined(folded)
         words = split_words(name)
+        starts = [folded, *words]
         self.add(
             {
                 "pid": pid,
-                "name": names,
+                "prior": _prior(folded, path, namesakes, folder=folder),
+                "name": folded,
                 "word": words,
+                "start": starts,
+                "tight": tight,
                 "directory": split_words(directory),
-                "trigram": names,
+                "trigram": folded if folded == tight else [folded, tight],
+                "exact": _exact(folded),
                 "whole": words,
             }
         )
@@ -68,26 +96,43 @@ class NameIndex(SearchIndex):
         """Remove the path of a pid."""
         self.delete("pid", pid)
 
-    def by_prefix(self, tokens: Sequence[str], limit: int) -> list[int]:
-        """Pids where every token begins the name, a word of it, or (of several) a directory's.
+    def by_exact(self, text: str, limit: int) -> list[int]:
+        """Pids of which the name, with or without its suffixes, is ``text``."""
+        return self._search(self._term("exact", text), limit)
 
-        For a single token those whose name it begins come first.
+    def by_start(self, text: str, limit: int) -> list[int]:
+        """Pids of which the name or a word of it begins so.
+
+        Those whose name begins so come first when there are very many.
         """
-        if len(tokens) > 1:
-            fields = ("name", "word", "directory")
-            queries = [self._any_field(fields, token[:MAX_GRAM]) for token in tokens]
-            return self._all_of(queries, limit)
-        token = tokens[0][:MAX_GRAM]
-        pids = self._search(self._term("name", token), limit)
+        if len(text) > SHORT:
+            return self._search(self._term("start", text[:MAX_GRAM]), limit)
+        pids = self._search(self._term("name", text), limit)
         if len(pids) < limit:
-            # Two searches of one posting list each are faster than one of their union.
-            words = self._search(self._term("word", token), limit)
+            words = self._search(self._term("word", text), limit)
             pids = list(dict.fromkeys((*pids, *words)))[:limit]
         return pids
+
+    def by_tight(self, text: str, limit: int) -> list[int]:
+        """Pids of which the name without its separators begins so; three letters at least."""
+        return self._search(self._term("tight", text[:MAX_GRAM]), limit)
 
     def by_directory(self, token: str, limit: int) -> list[int]:
         """Pids below a directory with a word that the token begins."""
         return self._search(self._term("directory", token[:MAX_GRAM]), limit)
+
+    def by_folder_and_name(self, folder: str, name: str, limit: int) -> list[int]:
+        """Pids where one begins a word of a directory, and the other the name or a word of it."""
+        queries = [self._term("directory", folder[:MAX_GRAM]), self._start(name)]
+        return self._all_of(queries, limit)
+
+    def by_all(self, tokens: Sequence[str], limit: int) -> list[int]:
+        """Pids where every token begins the name, a word of it, or one of a directory's."""
+        queries = [
+            self._any_of((self._start(token), self._term("directory", token[:MAX_GRAM])))
+            for token in tokens
+        ]
+        return self._all_of(queries, limit)
 
     def by_middle(self, tokens: Sequence[str], limit: int) -> list[int]:
         """Pids whose name holds every trigram of every token; shorter tokens match nothing."""
@@ -100,18 +145,24 @@ class NameIndex(SearchIndex):
             return []
         return self._all_of(queries, limit)
 
-    def by_typo(self, tokens: Sequence[str], limit: int) -> list[int]:
-        """Pids where every token is one edit or transposition away from a word's beginning."""
+    def by_typo(self, tokens: Sequence[str], limit: int, *, whole: bool) -> list[int]:
+        """Pids where every token is one edit or swap away from a word, or from its beginning."""
         queries = [
-            Query.fuzzy_term_query(self.schema, "whole", token, 1, True, True) for token in tokens
+            Query.fuzzy_term_query(self.schema, "whole", token, 1, True, not whole)
+            for token in tokens
         ]
         return self._all_of(queries, limit)
 
-    def _term(self, field: str, text: str) -> Query:
-        return Query.term_query(self.schema, field, text, "freq")
+    def _start(self, token: str) -> Query:
+        if len(token) > SHORT:
+            return self._term("start", token[:MAX_GRAM])
+        return self._any_of((self._term("name", token), self._term("word", token)))
 
-    def _any_field(self, fields: Sequence[str], token: str) -> Query:
-        return Query.boolean_query([(Occur.Should, self._term(field, token)) for field in fields])
+    def _term(self, field: str, text: str) -> Query:
+        return Query.term_query(self.schema, field, text, "basic")
+
+    def _any_of(self, queries: Sequence[Query]) -> Query:
+        return Query.boolean_query([(Occur.Should, query) for query in queries])
 
     def _all_of(self, queries: Sequence[Query], limit: int) -> list[int]:
         if not queries:
@@ -122,6 +173,32 @@ class NameIndex(SearchIndex):
 
     def _search(self, query: Query, limit: int) -> list[int]:
         searcher = self.searcher()
-        hits = searcher.search(query, limit, count=False).hits
+        hits = searcher.search(query, limit, count=False, order_by_field="prior").hits
+        if not hits:
+            return []
         pids = searcher.fast_field_values("pid", [address for _, address in hits])
         return [int(pid) for pid in pids if pid is not None]
+
+
+def _exact(name: str) -> list[str]:
+    """What a person may call the whole name: with all, some or none of its suffixes."""
+    first, last = name.find(".", 1), name.rfind(".", 1)
+    if first < 0:
+        return [name]
+    return [name, name[:last]] if first == last else [name, name[:last], name[:first]]
+
+
+def _prior(name: str, path: str, namesakes: int, *, folder: bool) -> int:
+    """Where a path stands in a list: distinct names first, then short ones, then short paths.
+
+    Of a long name the same few letters say less; a name that many files share (``__init__.py``)
+    is seldom meant by its name alone; a folder can be meant, but mostly a file is.
+    """
+    shared = namesakes.bit_length() if namesakes > MAX_DISTINCT_NAMESAKES else 0
+    stem = name.rfind(".", 1)
+    chars = (stem if stem > 0 else len(name)) + (FOLDER_CHARS if folder else 0)
+    return (
+        (MAX_SHARED_BITS - min(shared, MAX_SHARED_BITS)) * 1_000_000
+        + (MAX_PRIOR_CHARS - min(chars, MAX_PRIOR_CHARS)) * 10_000
+        + (MAX_PATH_BYTES - min(len(path), MAX_PATH_BYTES))
+    )

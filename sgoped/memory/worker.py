@@ -280,7 +280,9 @@ class IndexWorker:
 
     def _name(self, pid: int, path: str) -> None:
         self.names.remove(pid)
-        self.names.add_path(pid, path)
+        namesakes = self.table.count_namesakes(path.rpartition("/")[2])
+        folder = self.table.kind(pid) is Kind.FOLDER
+        self.names.add_path(pid, path, namesakes, folder=folder)
 
     def _index_bodies(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

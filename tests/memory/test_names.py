@@ -32,15 +32,15 @@ def paths(pids: list[int]) -> list[str]:
 
 
 def test_a_prefix_finds_the_name_and_each_of_its_words(names: NameIndex) -> None:
-    assert set(paths(names.by_prefix(["foo"], 10))) == {"src/foo.py", "src/foobar.test.ts"}
-    assert paths(names.by_prefix(["resp"], 10)) == ["docs/parseHTTPResponse.md"]
-    assert paths(names.by_prefix(["foobartest"], 10)) == ["src/foobar.test.ts"]
+    assert set(paths(names.by_start("foo", 10))) == {"src/foo.py", "src/foobar.test.ts"}
+    assert paths(names.by_start("resp", 10)) == ["docs/parseHTTPResponse.md"]
+    assert paths(names.by_tight("foobartest", 10)) == ["src/foobar.test.ts"]
 
 
 def test_several_tokens_may_name_folders_in_any_order(names: NameIndex) -> None:
     for tokens in (["lib", "recon"], ["recon", "lib"]):
-        assert paths(names.by_prefix(tokens, 10)) == ["lib/reconfigure.py"]
-    assert names.by_prefix(["lib", "foo"], 10) == []
+        assert paths(names.by_all(tokens, 10)) == ["lib/reconfigure.py"]
+    assert names.by_all(["lib", "foo"], 10) == []
 
 
 def test_the_middle_of_a_name_is_found_by_trigrams(names: NameIndex) -> None:
@@ -50,18 +50,18 @@ def test_the_middle_of_a_name_is_found_by_trigrams(names: NameIndex) -> None:
 
 @pytest.mark.parametrize("typed", ["confgiure", "cnfigure", "connfigure", "confihure", "cofnig"])
 def test_one_typo_still_finds_the_name(names: NameIndex, typed: str) -> None:
-    assert "lib/configure.py" in paths(names.by_typo([typed], 10))
+    assert "lib/configure.py" in paths(names.by_typo([typed], 10, whole=False))
 
 
 def test_a_removed_path_is_not_found_again(names: NameIndex) -> None:
     names.remove(0)
     names.commit()
-    assert paths(names.by_prefix(["foo"], 10)) == ["src/foobar.test.ts"]
+    assert paths(names.by_start("foo", 10)) == ["src/foobar.test.ts"]
     assert names.count == len(PATHS) - 1
 
 
 def test_a_name_that_is_not_utf_8_is_found_by_its_readable_part(names: NameIndex) -> None:
-    assert paths(names.by_prefix(["txt"], 10)) == ["odd/\udcff.txt"]
+    assert paths(names.by_start("txt", 10)) == ["odd/\udcff.txt"]
 
 
 def test_reopening_finds_what_was_committed_with_its_stamp(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_reopening_finds_what_was_committed_with_its_stamp(tmp_path: Path) -> No
     index.close()
     again = NameIndex(tmp_path)
     assert (again.stamp, again.count) == (stamp, 1)
-    assert again.by_prefix(["b"], 5) == [7]
+    assert again.by_start("b", 5) == [7]
     again.close()
 
 

@@ -84,8 +84,8 @@ async def test_a_kill_between_the_index_commit_and_the_catalogue_loses_nothing(
             assert bodies_with(third, "old") == ["kept.txt"]
             assert bodies_with(third, "again") == ["removed.txt"]
             for name in ("kept", "changed", "removed", "other"):
-                assert len(third.names.by_prefix([name], 5)) == 1, name
-            assert third.names.by_prefix(["added"], 5) == []
+                assert len(third.names.by_start(name, 5)) == 1, name
+            assert third.names.by_start("added", 5) == []
             assert third.names.count == 4
             assert third.bodies.count == 4
             third.close()
@@ -131,7 +131,7 @@ async def test_a_broken_writer_means_a_rebuild_and_then_the_same_answers(tmp_pat
                 (root / f"{type(index).__name__}.txt").write_text("steady words")
                 settle(worker)
             assert len(bodies_with(worker, "steady")) == 22
-            assert len(worker.names.by_prefix(["f"], 50)) == 20
+            assert len(worker.names.by_start("f", 50)) == 20
             worker.close()
 
         await in_thread(work)
@@ -279,7 +279,7 @@ async def test_a_saved_file_does_not_wait_for_the_backlog(tmp_path: Path) -> Non
             worker.look_at(["fresh.txt"])
             worker.step(0.005, urgent=True)
             assert worker.pending > 1000
-            assert len(worker.names.by_prefix(["fresh"], 5)) == 1
+            assert len(worker.names.by_start("fresh", 5)) == 1
             assert bodies_with(worker, "quokka") == ["fresh.txt"]
             worker.close()
 
@@ -303,13 +303,13 @@ async def test_what_a_file_is_follows_its_content(tmp_path: Path) -> None:
                 "notes.pdf": Kind.TEXT,
                 "unreadable": Kind.BINARY,
             }
-            assert len(worker.names.by_prefix(["notes"], 5)) == 1
-            assert worker.names.by_prefix(["unreadable"], 5) == []
+            assert len(worker.names.by_start("notes", 5)) == 1
+            assert worker.names.by_start("unreadable", 5) == []
             (root / "unreadable").write_text("now text")
             (root / "notes.pdf").write_bytes(b"%PDF-1.4\0\0")
             settle(worker)
-            assert len(worker.names.by_prefix(["unreadable"], 5)) == 1
-            assert worker.names.by_prefix(["notes"], 5) == []
+            assert len(worker.names.by_start("unreadable", 5)) == 1
+            assert worker.names.by_start("notes", 5) == []
             worker.close()
 
         await in_thread(work)

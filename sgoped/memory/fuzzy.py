@@ -1,0 +1,125 @@
+"""Paths that are near to what was typed: words with a typo, letters in order with gaps.
+
+Costs milliseconds where a literal look-up costs microseconds, so it runs when that found little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sgoped.memory.document import Kind, shown
+from sgoped.memory.matcher import (
+    FOLDER_AND_NAME,
+    FOLDER_WEIGHT,
+    LENGTH_WEIGHT,
+    LETTERS,
+    SIMILAR_NAME,
+    USE_WEIGHT,
+    PathHaystack,
+    score_literal,
+    score_scattered,
+    score_typo,
+    shared_name_penalty,
+)
+from sgoped.memory.names import NameIndex
+from sgoped.memory.table import PathTable
+from sgoped.memory.uses import Uses
+from sgoped.memory.words import split_words
+
+MIN_TYPO_CHARS = 4
+MAX_TYPOS = 40
+MIN_PART_CHARS = 3
+MAX_SPLITS = 12
+SPLIT_POINTS = 0.3
+# With so many similar names, letters scattered over whole paths would only add noise.
+ENOUGH = 3
+
+
+class Near(NamedTuple):
+    """A path that is near, how near (more is nearer), and in which way."""
+
+    pid: int
+    path: str
+    score: float
+    why: str
+
+
+class FuzzySearch:
+    """Finds near paths; safe to run in any thread."""
+
+    def __init__(
+        self, names: NameIndex, haystack: PathHaystack, table: PathTable, uses: Uses
+    ) -> None:
+        self._names = names
+        self._haystack = haystack
+        self._table = table
+        self._uses = uses
+
+    def run(self, tokens: Sequence[str], limit: int) -> list[Near]:
+        """The nearest paths, best first; about ``limit``."""
+        found: dict[int, Near] = {}
+        self._offer_scattered(found, tokens, self._haystack.search_tails(tokens, limit))
+        if len(tokens) == 1:
+            self._offer_split(found, tokens[0], limit)
+        if min(map(len, tokens)) >= MIN_TYPO_CHARS:
+            whole = self._names.by_typo(tokens, MAX_TYPOS, whole=True)
+            self._offer_typos(found, tokens, whole)
+            if len(whole) < limit:
+                beginnings = self._names.by_typo(tokens, MAX_TYPOS, whole=False)
+                self._offer_typos(found, tokens, beginnings)
+        if len(found) < ENOUGH:
+            self._offer_scattered(found, tokens, self._haystack.search_paths(tokens, limit))
+        return sorted(found.values(), key=lambda near: (-near.score, len(near.path), near.path))
+
+    def _offer_split(self, found: dict[int, Near], token: str, limit: int) -> None:
+        """A folder and a name typed as one: ``srcfoo`` for ``src/foo.py``."""
+        for end in range(MIN_PART_CHARS, len(token) - MIN_PART_CHARS + 1)[:MAX_SPLITS]:
+            parts = token[:end], token[end:]
+            for pid in self._names.by_folder_and_name(*parts, limit):
+                path = self._path(pid)
+                if path is not None:
+                    score = score_literal((token,), path)[0] or SPLIT_POINTS
+                    score += self._favour(pid, path) - LENGTH_WEIGHT * len(path)
+                    _offer(found, Near(pid, path, score, FOLDER_AND_NAME))
+
+    def _offer_typos(
+        self, found: dict[int, Near], tokens: Sequence[str], pids: Iterable[int]
+    ) -> None:
+        for pid in pids:
+            path = self._path(pid)
+            if path is not None:
+                score = score_typo(tokens, split_words(shown(path.rpartition("/")[2])))
+                score += self._favour(pid, path) - LENGTH_WEIGHT * len(path)
+                _offer(found, Near(pid, path, score, SIMILAR_NAME))
+
+    def _offer_scattered(
+        self, found: dict[int, Near], tokens: Sequence[str], hits: Iterable[tuple[int, int]]
+    ) -> None:
+        for pid, points in hits:
+            path = self._path(pid)
+            if path is not None:
+                score, why = score_literal(tokens, path)
+                if not why:
+                    score, why = score_scattered(tokens, points), LETTERS
+                _offer(found, Near(pid, path, score + self._favour(pid, path), why))
+
+    def _favour(self, pid: int, path: str) -> float:
+        """What speaks for and against a path besides where it matches."""
+        favour = -shared_name_penalty(self._table.count_namesakes(path.rpartition("/")[2]))
+        if self._table.kind(pid) is Kind.FOLDER:
+            favour -= FOLDER_WEIGHT
+        if self._uses:
+            favour += USE_WEIGHT * min(1.0, self._uses.weight(path) / 4)
+        return favour
+
+    def _path(self, pid: int) -> str | None:
+        """The path of a living pid that may be suggested."""
+        path = self._table.path(pid)
+        return None if path is None or self._table.kind(pid) is Kind.BINARY else path
+
+
+def _offer(found: dict[int, Near], near: Near) -> None:
+    other = found.get(near.pid)
+    if other is None or near.score > other.score:
+        found[near.pid] = near

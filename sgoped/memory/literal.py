@@ -1,0 +1,155 @@
+"""Paths that hold what was typed, letter by letter, in the order of where they hold it.
+
+A name that is what was typed comes first, then names that begin so, names of which a word
+begins so, names that hold it inside, and folders. Within each sort used files come first, then
+the order of the names index decides. Names that many files share wait until distinct ones of
+the first sorts are in, but for a few that are exactly what was typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sgoped.memory.document import Kind
+from sgoped.memory.matcher import (
+    FOLDER_START,
+    FOLDER_WEIGHT,
+    NAME_MIDDLE,
+    NAME_START,
+    NAME_WHOLE,
+    USE_WEIGHT,
+    score_literal,
+    shared_name_penalty,
+)
+from sgoped.memory.names import MAX_DISTINCT_NAMESAKES, NameIndex
+from sgoped.memory.path_query import PathQuery
+from sgoped.memory.table import PathTable
+from sgoped.memory.uses import Uses
+from sgoped.memory.words import fold, joined
+
+# Fetched beyond the limit, because some are shared names or gone by the time they are seen.
+SPARE = 6
+MAX_SHARED_EXACT = 3
+MAX_SCORED = 60
+
+
+class Found(NamedTuple):
+    """A path that matches, and why."""
+
+    pid: int
+    path: str
+    why: str
+
+
+class LiteralSearch:
+    """The literal matches of one query, gathered stage by stage until they suffice."""
+
+    def __init__(
+        self, names: NameIndex, table: PathTable, uses: Uses, query: PathQuery, limit: int
+    ) -> None:
+        self._names = names
+        self._table = table
+        self._uses = uses
+        self._query = query
+        self._limit = limit
+        self._seen: set[int] = set()
+        self._distinct: list[Found] = []
+        self._shared: list[Found] = []
+
+    def run(self) -> list[Found]:
+        """At most ``limit`` matches, best first."""
+        used = self._used() if self._uses else {}
+        for why, pids in self._stages():
+            if used:
+                self._take(why, used.pop(why, ()))
+            self._take(why, pids)
+            if len(self._distinct) >= self._limit:
+                break
+            if why is NAME_START and len(self._distinct) + len(self._shared) >= self._limit:
+                break
+        return [*self._distinct, *self._shared][: self._limit]
+
+    def _stages(self) -> Iterator[tuple[str, Iterable[int]]]:
+        """Each sort of match with its pids, best sort first; none is searched before it is due."""
+        names, query, count = self._names, self._query, self._limit + SPARE
+        yield NAME_WHOLE, names.by_exact(query.text, count)
+        yield NAME_START, names.by_start(query.text, count)
+        if query.tight:
+            yield NAME_START, names.by_tight(query.tight, count)
+        if len(query.tokens) > 1:
+            self._take_scored()
+            return
+        token = query.tokens[0]
+        yield NAME_MIDDLE, self._holding(token, names.by_middle((token,), 2 * count))
+        yield FOLDER_START, names.by_directory(token, count)
+
+    def _take(self, why: str, pids: Iterable[int]) -> None:
+        table, seen = self._table, self._seen
+        for pid in pids:
+            if pid in seen:
+                continue
+            seen.add(pid)
+            path = table.path(pid)
+            if path is None or table.kind(pid) is Kind.BINARY:
+                continue
+            found = Found(pid, path, why)
+            if table.count_namesakes(path.rpartition("/")[2]) <= MAX_DISTINCT_NAMESAKES or (
+                why is NAME_WHOLE and len(self._distinct) < MAX_SHARED_EXACT
+            ):
+                self._distinct.append(found)
+            else:
+                self._shared.append(found)
+
+    def _holding(self, token: str, pids: Sequence[int]) -> list[int]:
+        """Those that hold the token itself: within the stem, then elsewhere, then over separators."""
+        sorts: tuple[list[int], list[int], list[int]] = ([], [], [])
+        for pid in pids:
+            name = self._table.names[pid]
+            if name is not None:
+                folded = fold(name)
+                at = folded.find(token)
+                if at >= 0:
+                    dot = folded.rfind(".", 1)
+                    sorts[dot > 0 and at + len(token) > dot].append(pid)
+                elif token in joined(folded):
+                    sorts[2].append(pid)
+        return [pid for some in sorts for pid in some]
+
+    def _take_scored(self) -> None:
+        """Several words: where each lies makes the order."""
+        tokens = self._query.tokens
+        pids = dict.fromkeys(self._names.by_all(tokens, MAX_SCORED))
+        if len(pids) < self._limit:
+            pids.update(dict.fromkeys(self._names.by_middle(tokens, MAX_SCORED)))
+        scored: list[tuple[float, int, str, Found]] = []
+        for pid in pids:
+            path = self._table.path(pid)
+            if path is None or pid in self._seen or self._table.kind(pid) is Kind.BINARY:
+                continue
+            score, why = score_literal(tokens, path)
+            if why:
+                score += self._favour(pid, path)
+                scored.append((-score, len(path), path, Found(pid, path, why)))
+        scored.sort()
+        self._distinct += [found for *_, found in scored]
+
+    def _favour(self, pid: int, path: str) -> float:
+        """What speaks for and against a path besides where it matches."""
+        favour = -shared_name_penalty(self._table.count_namesakes(path.rpartition("/")[2]))
+        if self._table.kind(pid) is Kind.FOLDER:
+            favour -= FOLDER_WEIGHT
+        if self._uses:
+            favour += USE_WEIGHT * min(1.0, self._uses.weight(path) / 4)
+        return favour
+
+    def _used(self) -> dict[str, list[int]]:
+        """Pids of used files that match, most used first, by sort of match."""
+        used: dict[str, list[int]] = {}
+        for path, folded in self._uses.favourites():
+            if all(token in folded for token in self._query.tokens):
+                why = score_literal(self._query.tokens, path)[1]
+                pid = self._table.find(path)
+                if why and pid is not None:
+                    used.setdefault(why, []).append(pid)
+        return used
