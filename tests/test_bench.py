@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from random import Random
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -17,6 +20,8 @@ from hypothesis import strategies as st
 from scripts.benchmarks.__main__ import choose
 from scripts.benchmarks.figures import FIGURES
 from scripts.benchmarks.finding import Fzf, Substring
+from scripts.benchmarks.plot import RESULTS
+from scripts.benchmarks.plot import main as plot
 from scripts.benchmarks.queries import (
     CLASSES,
     LITERAL_CLASSES,
@@ -32,7 +37,8 @@ from scripts.benchmarks.resident import memory_mib
 from scripts.benchmarks.restarting import walk
 from scripts.benchmarks.retrieval import judgements, ndcg, records
 from scripts.benchmarks.samples import median, percentile, ratio_interval
-from scripts.benchmarks.scaling import Timed, rows_of, typed_by_class
+from scripts.benchmarks.scaling import Resources, Timed, memory_row, rows_of, typed_by_class
+from scripts.benchmarks.svg import Scale, decades, spread
 from scripts.benchmarks.table import Goal, Row, render, summarise, to_json
 from scripts.benchmarks.tree import HALVES, beginning, collect, half_of, open_extended_tree
 from scripts.benchmarks.varying import exchanged, extend, rank_words, vary
@@ -204,6 +210,8 @@ def test_a_ratio_to_nothing_is_infinite_and_null_to_other_programs() -> None:
 def test_figures_are_chosen_by_id_and_by_name() -> None:
     assert [figure.id for figure in choose(["p8", "P1", ""])] == ["P1", "P8"]
     assert [figure.id for figure in choose([""])] == [each.id for each in FIGURES if each.usual]
+    assert choose(["all"]) == list(FIGURES)
+    assert [figure.id for figure in choose(["ranking", "scaling"])] == ["S1", "Q1"]
     with pytest.raises(ValueError, match="no figure P99"):
         choose(["P99"])
 
@@ -345,6 +353,60 @@ def test_a_round_trip_is_judged_whole_and_http_by_what_it_adds() -> None:
     assert [row.goal_text for row in typo] == ["", "<= 15 ms"]
 
 
+def test_a_scale_reaches_from_edge_to_edge() -> None:
+    scale = Scale(1, 100, 200, 0, logarithmic=True)
+    assert [scale.place(value) for value in (0.1, 1, 10, 100, 1e9)] == [200, 200, 100, 0, 0]
+    assert Scale(0, 4, 10, 30).place(1) == 15
+    assert decades(0.2, 30) == pytest.approx([0.1, 1, 10, 100])
+    assert decades(10, 10) == pytest.approx([10, 100])
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=8))
+def test_labels_are_moved_apart_in_their_order(places: list[float]) -> None:
+    moved = spread(places, 13)
+    order = sorted(range(len(places)), key=places.__getitem__)
+    assert all(moved[b] - moved[a] > 12.9 for a, b in itertools.pairwise(order))
+
+
+def test_graphs_are_drawn_of_the_results_that_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plot(["--results", str(tmp_path)]) == 1
+    assert "no results" in capsys.readouterr().err
+    rows = [
+        row
+        for files in (1000, 10_000)
+        for kind in ("one_letter", "typo")
+        for row in rows_of(files, Timed(kind, "WebSocket", [files / 1e7], [0.0002]))
+    ]
+    rows += [memory_row(files, Resources(80.0, 40.0, 3.0, 1.0), 70.0) for files in (1000, 10_000)]
+    (tmp_path / "scaling.json").write_text(to_json(rows))
+    assert plot(["--results", str(tmp_path)]) == 0
+    assert [path.name for path in tmp_path.glob("*.svg")] == ["scaling.svg"]
+    ranks = {kind: [1.0, 0.5] for kind in CLASSES}
+    ranked = list(compare(ranks, {kind: [0.5, 0.0] for kind in CLASSES}, seed=1))
+    (tmp_path / "ranking-b.json").write_text(to_json(ranked, tree="<B>", files=2000))
+    assert plot(["--results", str(tmp_path)]) == 0
+    drawn = {path.name: path.read_text() for path in tmp_path.glob("*.svg")}
+    for text in drawn.values():
+        assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "NaN" not in text
+    assert "p50 1" in drawn["scaling.svg"]
+    assert "10k" in drawn["scaling.svg"]
+    assert "&lt;B&gt;, 2,000 paths" in drawn["ranking.svg"]
+    (tmp_path / "scaling.json").write_text("[]")
+    with pytest.raises(ValueError, match="not written by"):
+        plot(["--results", str(tmp_path)])
+
+
+def test_the_saved_graphs_are_those_of_the_saved_results(tmp_path: Path) -> None:
+    for path in RESULTS.glob("*.json"):
+        shutil.copy(path, tmp_path)
+    assert plot(["--results", str(tmp_path)]) == 0
+    for path in RESULTS.glob("*.svg"):
+        assert path.read_text() == (tmp_path / path.name).read_text(), "run scripts/plot"
+
+
 def test_memory_is_read_from_the_status_of_a_process() -> None:
     assert memory_mib("Name:\tx\nVmRSS:\t  2048 kB\n") == 2
     with pytest.raises(ValueError, match="no VmHWM"):
@@ -363,23 +425,38 @@ def test_gain_is_full_for_the_best_order_and_falls_with_the_place() -> None:
     assert ndcg([9], set()) == 0
 
 
-def test_a_figure_is_measured_end_to_end(home: Path, tmp_path: Path) -> None:
+def test_figures_are_measured_end_to_end(home: Path, tmp_path: Path) -> None:
     words = tmp_path / "words"
     words.mkdir()
-    for number in range(40):
-        (words / f"word_{number}.txt").write_text(f"about number {number}\n")
-    made, results = tmp_path / "temporary", tmp_path / "rows.json"
+    for number, word in enumerate(("keyboard", "network", "window", "colour") * 10):
+        (words / f"{word}_layout_{number}.txt").write_text(f"about number {number}\n")
+    made, results = tmp_path / "temporary", tmp_path / "results"
     made.mkdir()
-    command = [sys.executable, "-P", "-m", "scripts.benchmarks", "--quick", "--only", "P8"]
-    command += ["--files", "30", "--root", str(words), "--json", str(results)]
+    results.mkdir()
     environment = clean_environment(home)
     environment |= {"TMPDIR": str(made), "PYTHONPATH": str(REPOSITORY)}
-    told = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-P", "-m", *arguments]
+        told = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert told.returncode == 0, told.stderr
+        return told.stdout
+
+    saved = results / "scaling.json"
+    told = run(
+        *("scripts.benchmarks", "--quick", "--only", "P8,scaling", "--files", "30"),
+        *("--sizes", "20,60", "--root", str(words), "--json", str(saved)),
     )
-    assert told.returncode == 0, told.stderr
-    rows = json.loads(results.read_text())["rows"]
-    assert [row["id"] for row in rows] == ["P8", "P8"]
+    rows = json.loads(saved.read_text())["rows"]
+    assert {row["id"] for row in rows} == {"P8", "S1"}
     assert all(math.isfinite(row["ratio"]) and row["ratio"] > 0 for row in rows)
-    assert "saved -> suggested by name" in told.stdout
-    assert len(list(made.iterdir())) == 1  # the folder of real paths, kept for the next run
+    assert "saved -> suggested by name" in told
+    assert {row["facts"]["files"] for row in rows if row["facts"]} == {20, 60}
+    assert "30 files of words, seed 1" in told
+    run("scripts.benchmarks.plot", "--results", str(results))
+    assert (results / "scaling.svg").exists()
+    assert len(list(made.iterdir())) == 1  # the folders of paths, kept for the next run
+    run("scripts.benchmarks", "--clean")
+    assert not list(made.iterdir())

@@ -2,15 +2,17 @@
 
   scripts/bench                       the usual figures, over 100,000 real paths; some minutes
   scripts/bench --quick               few samples over a small folder; under a minute
-  scripts/bench --only P1,P4          some of them
+  scripts/bench --only P1,P4          some of them; `all` for those too that are seldom asked for
   scripts/bench ranking               Q1: suggestions against fzf (which must be installed)
   scripts/bench scaling               S1: among 1,000 to a million files; some ten minutes
   scripts/bench retrieval --cisi DIR  Q2: content search, on the CISI test collection in DIR
-  scripts/bench --json FILE           the rows for other programs as well
+  scripts/bench --json FILE           the rows for other programs as well, such as scripts/plot
   scripts/bench --check               says which goals are missed; exit code 1 if any is
+  scripts/bench --clean               removes the folders that earlier runs left
 
 Paths are sampled from directories of the system (or --root) and made into a folder below the
 temporary directory, which is kept for the next run; everything else is removed at the end.
+A folder of a million files takes 4 GiB.
 All traffic stays on loopback. Close other programs first: only ratios survive a busy machine.
 """
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -29,7 +32,7 @@ from pathlib import Path
 from scripts.benchmarks.bench import QUICK_FILES, SIZES, Bench, Options
 from scripts.benchmarks.figures import FIGURES, Figure
 from scripts.benchmarks.table import Row, render, summarise, to_json
-from scripts.benchmarks.tree import HALVES
+from scripts.benchmarks.tree import HALVES, cache_directory
 
 FULL_FILES = 100_000
 QUICK_SIZES = (100, 1_000)
@@ -71,6 +74,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cisi", type=_folder, metavar="DIR", help="where CISI.ALL is, for Q2")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
+    parser.add_argument("--clean", action="store_true", help="remove kept folders, measure nothing")
     options = parser.parse_args(arguments)
     try:
         options.figures = choose([*options.what, *options.only.split(",")])
@@ -98,12 +102,14 @@ def _folder(text: str) -> Path:
 
 
 def choose(names: Sequence[str]) -> list[Figure]:
-    """The named figures in their order; the usual ones when none is named.
+    """The named figures in their order; the usual ones when none is named, or ``all``.
 
     Raises:
         ValueError: There is no such figure.
     """
     wanted = {NAMES.get(name.strip().lower(), name.strip().upper()) for name in names} - {""}
+    if wanted == {"ALL"}:
+        return list(FIGURES)
     unknown = wanted - {figure.id for figure in FIGURES}
     if unknown:
         known = ", ".join(figure.id for figure in FIGURES)
@@ -124,6 +130,9 @@ def measure(bench: Bench, figures: Sequence[Figure], failures: list[str]) -> Ite
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0, or 1 when a figure failed, or one missed its goal and ``--check`` was given."""
     given = parse(arguments)
+    if given.clean:
+        shutil.rmtree(cache_directory())
+        return 0
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     options = _options(given)
     started_at = time.monotonic()
@@ -132,11 +141,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = list(measure(bench, given.figures, failures))
         made = bench.file_count
     seconds = round(time.monotonic() - started_at)
-    tree = given.tree or ", ".join(map(str, given.root)) or "directories of the system"
-    tree += f" ({given.half} half)" if given.half else ""
     if rows:
         print(render(rows))
-    print(f"\n{made:,} files of {tree}, seed {given.seed}, {describe_machine()}, {seconds} s")
+    tree = _tree(given)
+    files = f"{made:,} files" if made else "files"
+    print(f"\n{files} of {tree}, seed {given.seed}, {describe_machine()}, {seconds} s")
     if given.check:
         print(summarise(rows))
     for failure in failures:
@@ -146,6 +155,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.json.write_text(to_json(rows, **facts, failures=failures))
     missed = any(not row.met for row in rows)
     return 1 if failures or (given.check and missed) else 0
+
+
+def _tree(given: argparse.Namespace) -> str:
+    """Names rather than places, since results are shown to others."""
+    tree: str = given.tree or ", ".join(root.name for root in given.root)
+    half = f" ({given.half} half)" if given.half else ""
+    return (tree or "directories of the system") + half
 
 
 def _options(given: argparse.Namespace) -> Options:
