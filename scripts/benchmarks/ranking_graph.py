@@ -8,7 +8,7 @@ from scripts.benchmarks.reading import HEAD, TITLES, Results
 from scripts.benchmarks.svg import Drawing, Scale
 
 TOOLS = {"ours": "fill-ours", "fzf": "fill-other", "substring": "fill-third"}
-BAR, GROUP = 9, 44
+BAR, GROUP = 11, 52
 NAMES_WIDTH, RATIO_WIDTH = 150, 160
 
 
@@ -30,7 +30,7 @@ def draw_ranking(trees: Sequence[Results]) -> str:
     drawing.text((16, 26), title, "heading")
     _ranking_legend(drawing)
     for row, kind in enumerate(by_tree[0]):
-        place = HEAD + 34 + GROUP * row + 20
+        place = HEAD + 34 + GROUP * row + 23
         drawing.text((NAMES_WIDTH - 10, place), TITLES[kind], "title", "end")
     for number, (tree, tools) in enumerate(zip(trees, by_tree, strict=True)):
         left = NAMES_WIDTH + width * number
@@ -47,20 +47,25 @@ def _ranking_legend(drawing: Drawing) -> None:
         drawing.bar((x, 40), 14, BAR, look)
         drawing.text((x + 20, 48), text, "muted")
         x += 20 + 6.4 * len(text) + 18
-    drawing.text((x, 48), "ratio to fzf [95 % interval]", "label")
+    drawing.text((x, 48), "beside their bars: the ratio of ours to them [95 % interval]", "muted")
 
 
 def _bars(
-    drawing: Drawing, tools: dict[str, dict[str, float]], ratios: dict[str, str], x: Scale
+    drawing: Drawing,
+    tools: dict[str, dict[str, float]],
+    ratios: dict[tuple[str, str], str],
+    x: Scale,
 ) -> None:
     for row, (kind, values) in enumerate(tools.items()):
         shown = [tool for tool in TOOLS if tool in values]
         top = HEAD + 34 + GROUP * row + (len(TOOLS) - len(shown)) * (BAR + 2) / 2
         for number, tool in enumerate(shown):
+            place = top + number * (BAR + 2)
             length = max(1.0, x.place(values[tool]) - x.start)
-            drawing.bar((x.start, top + number * (BAR + 2)), length, BAR, TOOLS[tool])
-        at = x.place(values["ours"]) + 6
-        drawing.text((at, top + BAR), f"{values['ours']:.3f}  {ratios[kind]}", "label")
+            drawing.bar((x.start, place), length, BAR, TOOLS[tool])
+            text = f"{values[tool]:.3f}  {ratios.get((kind, tool), '')}"
+            look = "muted" if (kind, tool) in ratios else "label"
+            drawing.text((x.start + length + 6, place + BAR - 1), text.rstrip(), look)
 
 
 def _tools_by_kind(results: Results) -> dict[str, dict[str, float]]:
@@ -71,12 +76,12 @@ def _tools_by_kind(results: Results) -> dict[str, dict[str, float]]:
     return by_kind
 
 
-def _ratios(results: Results) -> dict[str, str]:
+def _ratios(results: Results) -> dict[tuple[str, str], str]:
     ratios = {}
     for row in _ranking_rows(results):
-        if row["facts"]["tool"] == "fzf":
-            low, high = (_times(end) for end in row["interval"])
-            ratios[row["facts"]["kind"]] = f"{_times(row['ratio'])}x [{low}, {high}]"
+        low, high = (_times(end) for end in row["interval"])
+        ratio = f"{_times(row['ratio'])}x [{low}, {high}]"
+        ratios[row["facts"]["kind"], row["facts"]["tool"]] = ratio
     return ratios
 
 

@@ -118,7 +118,8 @@ class _Panel:
         last = [series[-1] for series in lines]
         places = spread([self._y.place(value) for _, value in last], LABEL_GAP)
         for (files, value), place, name in zip(last, places, names, strict=True):
-            text = f"{name} {value:,.3g}".strip()
+            number = f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+            text = f"{name} {number}".strip()
             self._drawing.text((self._x.place(files) + 7, place + 4), text, "label")
 
 
