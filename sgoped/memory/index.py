@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,26 @@ class SearchIndex:
         self._reload()
 
     def _reload(self) -> None:
+        meta = self._directory / "meta.json"
+        # Looked at first: what changes after that is seen next time.
+        self._seen_meta = meta.stat().st_mtime_ns
         self._index.reload()
         self._searcher = self._index.searcher()
-        meta = json.loads((self._directory / "meta.json").read_bytes())
-        self.stamp = int(meta["opstamp"])
+        self.stamp = int(json.loads(meta.read_bytes())["opstamp"])
+
+    def catch_up(self) -> bool:
+        """Search in what was merged since the last commit; whether there was anything.
+
+        tantivy merges its segments some time after a commit, in threads of its own; every look-up
+        pays for each segment until then.
+        """
+        if self._writer is None:
+            return False
+        with suppress(OSError, ValueError):
+            if (self._directory / "meta.json").stat().st_mtime_ns != self._seen_meta:
+                self._reload()
+                return True
+        return False
 
     def start_afresh(self) -> None:
         """Throw everything away and begin with an empty index.

@@ -27,6 +27,10 @@ from sgoped.memory.store import Store
 from sgoped.memory.worker import IndexWorker, StepOutcome
 
 RETRY_SECONDS = 1.0
+# How often to look for merged segments for a while after a commit.
+TIDY_SECONDS = 1.0
+# A first scan is over sooner when nothing else is done; a long one need not be waited for.
+MAX_SCAN_ALONE_SECONDS = 3.0
 
 Result = TypeVar("Result")
 
@@ -76,6 +80,8 @@ class Indexer:
         self._urgent: list[tuple[set[str], asyncio.Future[None]]] = []
         self._scan_wanted = True
         self._scanning = False
+        self._scan_began_at = 0.0
+        self._tidying = True
         self._waiting_for_scan: list[asyncio.Future[None]] = []
         self._waiting_for_idle: list[asyncio.Future[None]] = []
         self._unreadable: dict[str, str] = {}
@@ -183,7 +189,9 @@ class Indexer:
             await self._do_step()
         else:
             self._settle_waiting()
-            await self._sleep(due)
+            await self._sleep(min(due or TIDY_SECONDS, TIDY_SECONDS) if self._tidying else due)
+            if self._tidying:
+                self._tidying = await self.call(self.worker.tidy)
 
     async def _sleep(self, seconds: float | None) -> None:
         self._wake.clear()
@@ -221,10 +229,13 @@ class Indexer:
             self._waiting_for_scan = []
             on_hidden = None if self.scanned.is_set() else self._note_hidden
             self.worker.begin_scan(self._note_unreadable, on_hidden)
+            self._scan_began_at = time.monotonic()
         if await self.call(self.worker.continue_scan):
             self._scanning = False
             self.scanned.set()
-        if self.worker.has_work:
+        # All names of a new folder are known before the first is indexed; see portions.
+        alone = self._scanning and time.monotonic() - self._scan_began_at < MAX_SCAN_ALONE_SECONDS
+        if self.worker.has_work and not alone:
             await self._do_step()
 
     def _note_unreadable(self, path: str, error: OSError) -> None:
@@ -235,6 +246,7 @@ class Indexer:
             self.unfinished.append((directory, name))
 
     async def _do_step(self, *, urgent: bool = False) -> None:
+        self._tidying = True
         self._publish(await self.call(lambda: self.worker.step(urgent=urgent)))
 
     def _publish(self, outcome: StepOutcome) -> None:

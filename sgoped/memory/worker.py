@@ -24,6 +24,7 @@ from sgoped.memory.ignore import IgnoreReader
 from sgoped.memory.index import IndexBrokenError, SearchIndex
 from sgoped.memory.matcher import PathHaystack
 from sgoped.memory.names import NameIndex
+from sgoped.memory.portions import Portions
 from sgoped.memory.reading import Body, BodyReader
 from sgoped.memory.reconciler import Reconciler
 from sgoped.memory.scanner import Entry, find_entry, scan_tree
@@ -32,6 +33,8 @@ from sgoped.memory.table import FileStatus, PathTable
 
 STEP_SECONDS = 0.2
 COMMIT_SECONDS = 2.0
+# For so long after a commit its segments may still be merged with others.
+MERGE_SECONDS = 15.0
 MAX_REBUILDS = 3
 REBUILD_PAUSE_SECONDS = 60.0
 UNKNOWN_COUNT = -1
@@ -82,6 +85,7 @@ class IndexWorker:
         self._rebuilds = 0
         self._rebuilt_at = 0.0
         self._save_failed = False
+        self._portions = Portions()
         self._outcome = StepOutcome()
         self.generation = 0
         self.verified = False
@@ -258,7 +262,7 @@ class IndexWorker:
         many names wait, and commits, so that it can be found when the step is over.
         """
         if self._unnamed or self.names.dirty:
-            self._index_names(seconds)
+            self._index_names(seconds, urgent=urgent)
         if urgent or not self._unnamed:
             self._index_bodies(seconds)
         idle = not (self._unnamed or self._unread)
@@ -268,15 +272,21 @@ class IndexWorker:
         outcome.more = self.has_work
         return outcome
 
-    def _index_names(self, seconds: float) -> None:
+    def _index_names(self, seconds: float, *, urgent: bool) -> None:
         deadline = time.monotonic() + seconds
-        while self._unnamed and time.monotonic() < deadline:
+        self._portions.begin(len(self._unnamed))
+        complete = False
+        while self._unnamed and not complete and time.monotonic() < deadline:
             pid = self._unnamed.popleft()
+            complete = self._portions.take()
             path = self.table.path(pid)
             if path is not None and self.table.kind(pid) is not Kind.BINARY:
                 self._guarded(self.names, lambda pid=pid, path=path: self._name(pid, path))  # type: ignore[misc]
-        self._guarded(self.names, self.names.commit)
-        self.generation += 1
+        if not self._unnamed:
+            self._portions.end()
+        if complete or urgent or not self._unnamed:
+            self._guarded(self.names, self.names.commit)
+            self.generation += 1
 
     def _name(self, pid: int, path: str) -> None:
         self.names.remove(pid)
@@ -322,7 +332,7 @@ class IndexWorker:
     def _commit(self) -> None:
         if not (self._unsaved or self.names.dirty or self.bodies.dirty):
             return
-        committed = self._guarded(self.names, self.names.commit)
+        committed = bool(self._unnamed) or self._guarded(self.names, self.names.commit)
         committed = self._guarded(self.bodies, self.bodies.commit) and committed
         self._uncommitted = 0
         self._committed_at = time.monotonic()
@@ -331,6 +341,12 @@ class IndexWorker:
             if not (self._unnamed or self._unread):
                 self._rebuilds = 0
             self._save()
+
+    def tidy(self) -> bool:
+        """Search in what was merged meanwhile; whether more may come."""
+        self.names.catch_up()
+        self.bodies.catch_up()
+        return time.monotonic() - self._committed_at < MERGE_SECONDS
 
     def _save(self) -> None:
         mark = IndexMark(

@@ -104,7 +104,7 @@ async def test_pending_files_are_read_after_a_restart(tmp_path: Path) -> None:
             first = make(tmp_path, store)
             first.begin_scan(ignore_error)
             first.continue_scan()
-            first._index_names(5)
+            first._index_names(5, urgent=False)
             first.close()
             second = make(tmp_path, store)
             assert second.pending == 50
@@ -195,7 +195,7 @@ async def test_a_stop_before_all_names_were_indexed_loses_none(tmp_path: Path) -
             late = list(first._unnamed)[10:]
             for _ in late:
                 first._unnamed.pop()
-            first._index_names(5)
+            first._index_names(5, urgent=False)
             first._unnamed.extend(late)
             first.close()
             second = make(tmp_path, store)

@@ -1,0 +1,45 @@
+"""How many names go into one commit, so that few segments are left to search in; pure.
+
+A look-up pays for every segment, and a segment is made by every commit. tantivy merges eight of
+about equal size into one, so names that come all at once are committed in equal portions, eight of
+them, or eight times eight: they end as one segment.
+"""
+
+from __future__ import annotations
+
+MERGED_AT_ONCE = 8
+# What fits into the writer's memory; more would be cut into segments of another size.
+MAX_PORTION = 12_500
+
+
+def portion_size(waiting: int) -> int:
+    """The size of each commit for ``waiting`` names; all of them when they are few."""
+    size = waiting
+    while size > MAX_PORTION:
+        size = -(-size // MERGED_AT_ONCE)
+    return size
+
+
+class Portions:
+    """Tells when to commit while many names are indexed."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._left = 0
+
+    def begin(self, waiting: int) -> None:
+        """Go on with ``waiting`` names to index; their first call decides the size."""
+        if not self._size:
+            self._size = self._left = portion_size(waiting)
+
+    def take(self) -> bool:
+        """Count one name; whether a portion is complete with it."""
+        self._left -= 1
+        if self._left > 0:
+            return False
+        self._left = self._size
+        return True
+
+    def end(self) -> None:
+        """No name waits any more."""
+        self._size = 0
