@@ -189,6 +189,22 @@ class SearchIndex:
         self._write(work)
         self.dirty = False
 
+    def pids(self) -> set[int]:
+        """What the documents that can be found have in their field ``pid``.
+
+        Raises:
+            IndexBrokenError: The index cannot be read.
+        """
+        searcher = self._searcher
+        try:
+            hits = searcher.search(tantivy.Query.all_query(), max(1, self.count), count=False).hits
+            pids = searcher.fast_field_values("pid", [address for _, address in hits])
+        except BaseException as error:
+            if not _is_failure(error):
+                raise
+            raise IndexBrokenError(str(error)) from error
+        return {int(pid) for pid in pids if pid is not None}
+
     def collect_garbage(self) -> None:
         """Remove files that a killed process left behind."""
         self._write(lambda writer: writer.garbage_collect_files())

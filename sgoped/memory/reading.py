@@ -56,12 +56,14 @@ class BodyReader:
             return Body(Kind.IMAGE, FileStatus.SKIPPED, "image")
         try:
             fd, status = open_file(name, self._enter(directory))
-            with os.fdopen(fd, "rb", buffering=0) as file:
-                data = file.read(HEAD_BYTES)
+            try:
+                data = os.read(fd, HEAD_BYTES)
                 if status.st_size > len(data):
                     if looks_binary(data):
                         return Body(Kind.BINARY, FileStatus.SKIPPED, "binary")
-                    data = _read_on(file.fileno(), data, self._max_bytes)
+                    data = _read_on(fd, data, self._max_bytes)
+            finally:
+                os.close(fd)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             return Body(Kind.TEXT, FileStatus.FAILED, f"cannot be read: {reason}")

@@ -58,14 +58,11 @@ class Reconciler:
     Attributes:
         table: What was seen last.
         difference: What was found since it was last taken.
-        doubtful: Whether the names index may have forgotten a path that the table still holds,
-            because a kill came between the two: then a changed file's name is added again.
     """
 
     def __init__(self, table: PathTable) -> None:
         self.table = table
         self.difference = Difference()
-        self.doubtful = False
 
     def take(self) -> Difference:
         """Return the difference gathered so far, and start a new one."""
@@ -141,5 +138,3 @@ class Reconciler:
             self.table.settle(pid, self.table.kind(pid), FileStatus.PENDING)
             self.difference.unread.append(pid)
             self.difference.directories.add(directory)
-        if self.doubtful and self.table.kind(pid) is not Kind.BINARY:
-            self.difference.added.append(pid)

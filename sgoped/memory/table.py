@@ -116,6 +116,10 @@ class PathTable:
         directory = self._directories[self._directory_of[pid]]
         return f"{directory}/{name}" if directory else name
 
+    def directory(self, pid: int) -> str:
+        """The path of the directory that a living pid lies in."""
+        return self._directories[self._directory_of[pid]]
+
     def kind(self, pid: int) -> Kind:
         """The kind of a living pid."""
         return KINDS[self.kinds[pid]]
@@ -169,6 +173,17 @@ class PathTable:
         """Every pid whose content is to be read."""
         return (pid for pid in self.pids() if self.statuses[pid] == FileStatus.PENDING)
 
+    def with_content(self) -> Iterator[int]:
+        """Every pid of a text that is indexed and not empty."""
+        text = _KIND_CODES[Kind.TEXT]
+        return (
+            pid
+            for pid in self.pids()
+            if self.kinds[pid] == text
+            and self.statuses[pid] == FileStatus.INDEXED
+            and self.sizes[pid]
+        )
+
     def differs(self, pid: int, entry: Entry) -> bool:
         """Whether ``entry`` is not what was last seen; clocks may jump, so any change counts."""
         return (
@@ -216,16 +231,18 @@ class PathTable:
         status: FileStatus = FileStatus.PENDING,
     ) -> int:
         """Add a path that is not there yet; returns its pid."""
-        pid = len(self.names)
-        self.reserve(pid + 1)
-        number = self._number(directory)
-        self._directory_of[pid] = number
-        self.kinds[pid] = _KIND_CODES[kind]
-        self.statuses[pid] = status
-        self.kind_counts[_KIND_CODES[kind]] += 1
+        pid, code, number = len(self.names), _KIND_CODES[kind], self._number(directory)
+        self.sizes.append(entry.size)
+        self.mtimes_ns.append(entry.mtime_ns)
+        self.ctimes_ns.append(entry.ctime_ns)
+        self.inodes.append(entry.inode)
+        self._directory_of.append(number)
+        self.kinds.append(code)
+        self.statuses.append(status)
+        self.kind_counts[code] += 1
         self.status_counts[status] += kind is not Kind.FOLDER
-        self.names[pid] = entry.name
-        self.touch(pid, entry)
+        # The name last: it is what makes the pid a living one to other threads.
+        self.names.append(entry.name)
         self._children[number][entry.name] = pid
         self._add_namesake(entry.name, pid)
         return pid

@@ -2,8 +2,8 @@
 
 Order makes it safe to be killed anywhere: the indexes are committed first, then the catalogue
 row of every directory concerned, with the opstamps of those commits. A newer index than the
-catalogue knows of means a kill in between: the few files concerned are found by their stat and
-read again. Any other disagreement means damage: that index is made anew.
+catalogue knows of means a kill in between: what changed is found by its stat and read again, and
+what the index lost is added again. Any other disagreement means damage: that index is made anew.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sgoped.memory.bodies import BodyIndex
+from sgoped.memory.deferred import DeferredHaystack
 from sgoped.memory.document import Kind, shown
 from sgoped.memory.ignore import IgnoreReader
-from sgoped.memory.index import IndexBrokenError, SearchIndex
+from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.kept import UNKNOWN_COUNT, KeptIndex
 from sgoped.memory.matcher import PathHaystack
 from sgoped.memory.names import NameIndex
+from sgoped.memory.pacing import Pause
 from sgoped.memory.portions import Portions
 from sgoped.memory.reading import Body, BodyReader
 from sgoped.memory.reconciler import Reconciler
@@ -32,12 +36,8 @@ from sgoped.memory.store import IndexMark, Store
 from sgoped.memory.table import FileStatus, PathTable
 
 STEP_SECONDS = 0.2
-COMMIT_SECONDS = 2.0
 # For so long after a commit its segments may still be merged with others.
 MERGE_SECONDS = 15.0
-MAX_REBUILDS = 3
-REBUILD_PAUSE_SECONDS = 60.0
-UNKNOWN_COUNT = -1
 MAX_TOLD_PATHS = 200
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,6 @@ class IndexWorker:
         table: The path table.
         names: The names index.
         bodies: The bodies index.
-        haystack: The paths, for subsequence search.
         generation: Rises with every change that can be seen.
         verified: Whether the disk was compared with the catalogue since the start.
     """
@@ -80,23 +79,22 @@ class IndexWorker:
         self._unread: deque[int] = deque()
         self._queued: set[int] = set()
         self._unsaved: set[str] = set()
-        self._committed_at = 0.0
         self._uncommitted = 0
-        self._rebuilds = 0
-        self._rebuilt_at = 0.0
-        self._save_failed = False
         self._portions = Portions()
+        self._committed_at = 0.0
+        self._pause = Pause()
+        self._save_failed = False
         self._outcome = StepOutcome()
         self.generation = 0
         self.verified = False
         self.table = PathTable()
         self.names = NameIndex(index_dir)
         self.bodies = BodyIndex(index_dir)
-        self.haystack = PathHaystack()
-        self._mended = False
+        self._kept_names = KeptIndex(self.names, self._rename_all)
+        self._kept_bodies = KeptIndex(self.bodies, self._reread_all)
         self._load()
+        self._deferred = DeferredHaystack(self.table)
         self._reconciler = Reconciler(self.table)
-        self._reconciler.doubtful = self._mended
 
     # -- opening
 
@@ -109,41 +107,37 @@ class IndexWorker:
             self.table = PathTable()
             mark = IndexMark()
         self.generation = mark.generation
-        if not self._agrees(self.names, mark.names_stamp, mark.names_count, mark.next_pid):
+        if self._kept_names.agree(mark.names_stamp, mark.names_count, mark.next_pid):
+            holds = self._kept_names.may_hold
+            self._unnamed.extend(pid for pid in self.table.visible() if not holds(pid))
+        else:
             self._rename_all()
-        if not self._agrees(self.bodies, mark.bodies_stamp, mark.bodies_count, mark.next_pid):
+        if self._kept_bodies.agree(mark.bodies_stamp, mark.bodies_count, mark.next_pid):
+            holds = self._kept_bodies.may_hold
+            self._reread(pid for pid in self.table.with_content() if not holds(pid))
+        else:
             self._reread_all()
-        paths = ((pid, self.table.path(pid) or "") for pid in self.table.visible())
-        self.haystack.update(paths, ())
         self._queue(self.table.pending())
 
-    def _agrees(self, index: SearchIndex, stamp: int, count: int, next_pid: int) -> bool:
-        """Whether ``index`` can be trusted, after mending what a kill left half done."""
-        if count == UNKNOWN_COUNT:
-            return False
-        if index.stamp == stamp:
-            return index.count == count
-        if index.stamp < stamp or next_pid == 0:
-            return False
-        index.delete_from("pid", next_pid)
-        index.commit()
-        self._mended = True
-        return True
-
     def _rename_all(self) -> None:
-        if self.names.count or self.names.stamp:
-            self.names.start_afresh()
+        self._kept_names.start_afresh()
         self._unnamed = deque(self.table.visible())
 
     def _reread_all(self) -> None:
-        if self.bodies.count or self.bodies.stamp:
-            self.bodies.start_afresh()
-        # Saved at once: a stop on the way must not leave rows that call them indexed.
-        self._unsaved.update(self.table.directories())
-        for pid in self.table.pids():
-            if self.table.kind(pid) is Kind.TEXT:
-                self.table.settle(pid, Kind.TEXT, FileStatus.PENDING)
+        self._kept_bodies.start_afresh()
+        self._reread(pid for pid in self.table.pids() if self.table.kind(pid) is Kind.TEXT)
         self._queue(self.table.pending())
+
+    def _reread(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            self.table.settle(pid, Kind.TEXT, FileStatus.PENDING)
+            # Saved soon: a stop on the way must not leave rows that call them indexed.
+            self._unsaved.add(self.table.directory(pid))
+
+    @property
+    def haystack(self) -> PathHaystack:
+        """The paths, for subsequence search; in a big folder this may wait for the first scan."""
+        return self._deferred.wait()
 
     # -- seeing what is on the disk
 
@@ -164,15 +158,19 @@ class IndexWorker:
             OSError: The memory folder itself cannot be opened; nothing was concluded.
         """
         deadline = time.monotonic() + seconds
-        for directory, entries in self._scan or ():
-            self._reconciler.see_directory(directory, entries)
-            if time.monotonic() > deadline:
-                self._take_difference(urgent=False)
-                return False
+        try:
+            for directory, entries in self._scan or ():
+                self._reconciler.see_directory(directory, entries)
+                if time.monotonic() > deadline:
+                    self._take_difference(urgent=False)
+                    return False
+        except OSError:
+            self._deferred.fill()
+            raise
         self._scan = None
-        self.verified = True
-        self._reconciler.doubtful = False
         self._take_difference(urgent=False)
+        self.verified = True
+        self._deferred.fill()
         return True
 
     def look_at(self, paths: Iterable[str]) -> None:
@@ -219,12 +217,12 @@ class IndexWorker:
         if not (difference.added or difference.removed or difference.unread):
             return
         for pid, path in difference.removed:
-            self._guarded(self.names, lambda pid=pid: self.names.remove(pid))  # type: ignore[misc]
-            self._guarded(self.bodies, lambda pid=pid: self.bodies.remove(pid))  # type: ignore[misc]
+            self._kept_names.drop(pid)
+            self._kept_bodies.drop(pid)
             if len(self._outcome.removed) < MAX_TOLD_PATHS:
                 self._outcome.removed.append(path)
         added = [(pid, self.table.path(pid)) for pid in difference.added]
-        self.haystack.update(
+        self._deferred.update(
             [(pid, path) for pid, path in added if path is not None],
             [pid for pid, _ in difference.removed],
         )
@@ -266,8 +264,9 @@ class IndexWorker:
         if urgent or not self._unnamed:
             self._index_bodies(seconds)
         idle = not (self._unnamed or self._unread)
-        if urgent or idle or time.monotonic() - self._committed_at > COMMIT_SECONDS:
+        if urgent or idle or self._pause.over:
             self._commit()
+            self._pause.begin(longer=not (urgent or idle))
         outcome, self._outcome = self._outcome, StepOutcome()
         outcome.more = self.has_work
         return outcome
@@ -281,15 +280,14 @@ class IndexWorker:
             complete = self._portions.take()
             path = self.table.path(pid)
             if path is not None and self.table.kind(pid) is not Kind.BINARY:
-                self._guarded(self.names, lambda pid=pid, path=path: self._name(pid, path))  # type: ignore[misc]
+                self._kept_names.put(pid, partial(self._name, pid, path))
         if not self._unnamed:
             self._portions.end()
         if complete or urgent or not self._unnamed:
-            self._guarded(self.names, self.names.commit)
+            self._kept_names.commit()
             self.generation += 1
 
     def _name(self, pid: int, path: str) -> None:
-        self.names.remove(pid)
         namesakes = self.table.count_namesakes(path.rpartition("/")[2])
         folder = self.table.kind(pid) is Kind.FOLDER
         self.names.add_path(pid, path, namesakes, folder=folder)
@@ -312,34 +310,34 @@ class IndexWorker:
 
     def _settle(self, pid: int, path: str, body: Body) -> None:
         was_visible = self.table.kind(pid) is not Kind.BINARY
-        self._guarded(self.bodies, lambda: self.bodies.remove(pid))
         self.table.settle(pid, body.kind, body.status, body.reason)
-        if body.text and not self._guarded(
-            self.bodies, lambda: self.bodies.add_text(pid, path, body.text)
-        ):
+        if not body.text:
+            self._kept_bodies.drop(pid)
+        elif not self._kept_bodies.put(pid, partial(self.bodies.add_text, pid, path, body.text)):
             # Not FAILED, which is tried again: this text would break the next index as well.
             self.table.settle(pid, body.kind, FileStatus.SKIPPED, "cannot be indexed")
         self._uncommitted += 1
         if body.kind is Kind.BINARY and was_visible:
-            self._guarded(self.names, lambda: self.names.remove(pid))
-            self.haystack.update((), [pid])
+            self._kept_names.drop(pid)
+            self._deferred.update((), [pid])
         elif body.kind is not Kind.BINARY and not was_visible:
             self._unnamed.append(pid)
-            self.haystack.update([(pid, path)], ())
+            self._deferred.update([(pid, path)], ())
         if len(self._outcome.indexed) < MAX_TOLD_PATHS:
             self._outcome.indexed.append(path)
 
     def _commit(self) -> None:
         if not (self._unsaved or self.names.dirty or self.bodies.dirty):
             return
-        committed = bool(self._unnamed) or self._guarded(self.names, self.names.commit)
-        committed = self._guarded(self.bodies, self.bodies.commit) and committed
+        committed = bool(self._unnamed) or self._kept_names.commit()
+        committed = self._kept_bodies.commit() and committed
         self._uncommitted = 0
         self._committed_at = time.monotonic()
         self.generation += 1
         if committed:
             if not (self._unnamed or self._unread):
-                self._rebuilds = 0
+                self._kept_names.note_settled()
+                self._kept_bodies.note_settled()
             self._save()
 
     def tidy(self) -> bool:
@@ -369,32 +367,6 @@ class IndexWorker:
         else:
             self._save_failed = False
 
-    def _guarded(self, index: SearchIndex, work: Callable[[], None]) -> bool:
-        """Do ``work``; when it breaks ``index``, make that index again and return False."""
-        try:
-            work()
-        except IndexBrokenError as error:
-            log.warning("the %s broke and is made again: %s", type(index).__name__, error)
-            self.rebuild(index)
-            return False
-        return True
-
-    def rebuild(self, index: SearchIndex) -> None:
-        """Make an index anew from the table and the disk.
-
-        Raises:
-            IndexBrokenError: It broke too often.
-        """
-        now = time.monotonic()
-        self._rebuilds += 1
-        if self._rebuilds > MAX_REBUILDS and now - self._rebuilt_at < REBUILD_PAUSE_SECONDS:
-            raise IndexBrokenError("the index breaks again and again; see the log")
-        self._rebuilt_at = now
-        if index is self.names:
-            self._rename_all()
-        else:
-            self._reread_all()
-
     def recover(self) -> None:
         """After an unforeseen failure: queue again whatever it may have swallowed.
 
@@ -405,7 +377,7 @@ class IndexWorker:
         self._queued.clear()
         self._unread.clear()
         self._unsaved.update(self.table.directories())
-        self.rebuild(self.names)
+        self._kept_names.rebuild()
         self._queue(self.table.pending())
 
     def close(self) -> None:

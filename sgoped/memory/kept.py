@@ -1,0 +1,137 @@
+"""Keeps one index whole: whether it can be trusted, what it may hold, and making it again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from sgoped.memory.index import IndexBrokenError, SearchIndex
+
+MAX_REBUILDS = 3
+REBUILD_PAUSE_SECONDS = 60.0
+UNKNOWN_COUNT = -1
+
+log = logging.getLogger(__name__)
+
+
+class KeptIndex:
+    """Changes one index, for the indexing thread.
+
+    Deleting costs as much as adding, so it is only done for pids that may be there; in a first
+    indexing none is.
+    """
+
+    def __init__(self, index: SearchIndex, start_over: Callable[[], None]) -> None:
+        self._index = index
+        self._start_over = start_over
+        self._held = bytearray()
+        self._rebuilds = 0
+        self._rebuilt_at = 0.0
+
+    # -- at the start
+
+    def agree(self, stamp: int, count: int, next_pid: int) -> bool:
+        """Compare the index with what the catalogue says of it.
+
+        An index newer than the catalogue means that a kill came between the two commits, and one
+        of unknown size that a backlog was left: pids that the catalogue never heard of are
+        deleted, and ``may_hold`` tells what is missing.
+
+        Args:
+            stamp: The opstamp that the catalogue knows.
+            count: The number of documents then; ``UNKNOWN_COUNT`` when some were still to come.
+            next_pid: No pid from here on was ever given out.
+
+        Returns:
+            Whether the index can be used; if not, it must be made anew.
+        """
+        index = self._index
+        if index.stamp < stamp or next_pid == 0:
+            return False
+        if index.stamp == stamp and count != UNKNOWN_COUNT:
+            self._held = bytearray(b"\1" * next_pid)
+            return index.count == count
+        try:
+            index.delete_from("pid", next_pid)
+            index.commit()
+            pids = index.pids()
+        except IndexBrokenError:
+            return False
+        self._held = bytearray(next_pid)
+        for pid in pids:
+            self._held[pid] = 1
+        return True
+
+    def may_hold(self, pid: int) -> bool:
+        """Whether the index may hold something under ``pid``; after a kill this is exact."""
+        return pid < len(self._held) and self._held[pid] == 1
+
+    def start_afresh(self) -> None:
+        """Empty the index.
+
+        Raises:
+            IndexBrokenError: The disk does not allow it.
+        """
+        if self._index.count or self._index.stamp:
+            self._index.start_afresh()
+        self._held.clear()
+
+    # -- changes; all return whether the index is still whole, or else it is being made again
+
+    def put(self, pid: int, add: Callable[[], None]) -> bool:
+        """Replace what is held under ``pid`` by what ``add`` adds.
+
+        What breaks may have broken before, so it is tried once more in the new index.
+        """
+        self.drop(pid)
+        return self._add(pid, add) or self._add(pid, add)
+
+    def _add(self, pid: int, add: Callable[[], None]) -> bool:
+        # Before adding, because what breaks may have been added in part.
+        missing = pid + 1 - len(self._held)
+        if missing > 0:
+            self._held.extend(bytes(missing))
+        self._held[pid] = 1
+        return self._guarded(add)
+
+    def drop(self, pid: int) -> bool:
+        """Remove what is held under ``pid``."""
+        if not self.may_hold(pid):
+            return True
+
+        def work() -> None:
+            self._index.delete("pid", pid)
+            self._held[pid] = 0
+
+        return self._guarded(work)
+
+    def commit(self) -> bool:
+        """Make the changes visible and durable."""
+        return self._guarded(self._index.commit)
+
+    def _guarded(self, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except IndexBrokenError as error:
+            log.warning("the %s broke and is made again: %s", type(self._index).__name__, error)
+            self.rebuild()
+            return False
+        return True
+
+    def rebuild(self) -> None:
+        """Make the index anew.
+
+        Raises:
+            IndexBrokenError: It broke too often.
+        """
+        now = time.monotonic()
+        self._rebuilds += 1
+        if self._rebuilds > MAX_REBUILDS and now - self._rebuilt_at < REBUILD_PAUSE_SECONDS:
+            raise IndexBrokenError("the index breaks again and again; see the log")
+        self._rebuilt_at = now
+        self._start_over()
+
+    def note_settled(self) -> None:
+        """All is committed: what broke before does not count any more."""
+        self._rebuilds = 0
