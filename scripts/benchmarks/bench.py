@@ -56,6 +56,12 @@ class Indexed:
     seconds: float
 
 
+def read_all(tree: Tree) -> None:
+    """So that every reader finds the files in the page cache."""
+    for path in tree.paths:
+        (tree.root / path).read_bytes()
+
+
 class Bench:
     """One run; whatever it makes is removed when it closes, but for the folder of real paths."""
 
@@ -107,15 +113,10 @@ class Bench:
     def indexed(self) -> Indexed:
         """A home with an index of the folder, made by the daemon itself."""
         home = self.new_home()
-        self._read_all()
+        read_all(self.tree)
         self.say(f"first indexing of {len(self.tree.paths):,} files")
         with daemon(home, self.tree.root) as served:
             return Indexed(home, served.await_contents(FIRST_INDEX_SECONDS))
-
-    def _read_all(self) -> None:
-        """So that every reader finds the files in the page cache."""
-        for path in self.tree.paths:
-            (self.tree.root / path).read_bytes()
 
     @contextmanager
     def daemon(self) -> Iterator[Served]:

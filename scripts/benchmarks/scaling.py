@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from scripts.benchmarks.bench import Bench
+from scripts.benchmarks.bench import Bench, read_all
 from scripts.benchmarks.processes import Served, bench_server, daemon
 from scripts.benchmarks.queries import CLASSES, LITERAL_CLASSES, Query, beginnings, generate
 from scripts.benchmarks.resident import memory_mib
@@ -91,6 +91,7 @@ def _memory(served: Served) -> tuple[float, float]:
 
 def _measure_size(bench: Bench, tree: Tree, empty_mib: float) -> Iterator[Row]:
     home, count = bench.new_home(), len(tree.paths)
+    read_all(tree)
     bench.say(f"S1: first indexing of {count:,} files")
     with daemon(home, tree.root) as served:
         index_seconds = served.await_contents(INDEX_SECONDS)
