@@ -23,6 +23,7 @@ from sgoped.state import open_state
 from sgoped.suggestions import Suggestions
 from sgoped.web import keys
 from sgoped.web.live import LiveConnections
+from sgoped.web.menus import MenuEncoder
 from sgoped.web.middlewares import add_headers, errors, make_gate, make_limits
 from sgoped.web.openapi import DOCUMENT, Document
 from sgoped.web.routes import ROUTES, add_routes, body_caps
@@ -37,6 +38,7 @@ def create_app(settings: Settings, paths: Paths) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.PATHS] = paths
     app[keys.BOUND] = keys.Bound()
+    app[keys.MENUS] = MenuEncoder()
     app[keys.LIVE] = LiveConnections()
     app[DOCUMENT] = Document(ROUTES)
     add_routes(app)

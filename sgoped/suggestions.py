@@ -7,12 +7,15 @@ menus show. Sections come one below the other, names first.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from sgoped.actions import Action, ActionRegistry
 from sgoped.memory import Document, Kind, Memory, PathHit
 
 MAX_LISTED = 1000
+MAX_KEPT_MENUS = 1000
+MAX_KEPT_CARDS = 2000
 
 _BYTE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
@@ -42,50 +45,154 @@ class Suggestion(NamedTuple):
     metadata: dict[str, Any]
 
 
+class Card(NamedTuple):
+    """What a suggested file looks like, whatever it was found by."""
+
+    id: str
+    label: str
+    description: str
+    kind: SuggestionKind
+    path: str
+    size: int
+    modified: str
+
+
+class FoundFile(NamedTuple):
+    """A suggested file and why it is there.
+
+    Attributes:
+        card: What it looks like.
+        why: Which rule found it.
+        matches: Character ranges of what ``target`` names.
+        target: ``"label"`` or ``"path"``.
+    """
+
+    card: Card
+    why: str
+    matches: tuple[tuple[int, int], ...]
+    target: str
+
+    @property
+    def suggestion(self) -> Suggestion:
+        """The same as a line of a menu."""
+        suggestion = _listed(self.card)
+        suggestion.metadata["why"] = self.why
+        suggestion.metadata["matches"] = [list(span) for span in self.matches]
+        suggestion.metadata["target"] = self.target
+        return suggestion
+
+
+class Menu:
+    """The files that answer one query, best first.
+
+    The same object is given again as long as it is the answer, so faces can keep what they made of
+    it.
+    """
+
+    __slots__ = ("__weakref__", "files")
+
+    def __init__(self, files: Sequence[FoundFile]) -> None:
+        self.files = files
+
+
 class Suggestions:
-    """Answers the two menus from memory and the action registry; waits for no service."""
+    """Answers the two menus from memory and the action registry; waits for no service.
+
+    The menus of the last queries are kept until memory changes: while people type and correct
+    themselves, the same beginnings come again and again.
+    """
 
     def __init__(self, memory: Memory, actions: ActionRegistry) -> None:
         self._memory = memory
         self._actions = actions
+        self._menus: dict[tuple[str, int], Menu] = {}
+        self._cards: dict[int, tuple[Document, str, Card]] = {}
+        self._stamp = memory.stamp
+
+    def menu_now(self, query: str, limit: int = 10) -> Menu | None:
+        """The files for ``query``; ``None`` when that takes more than a moment."""
+        self._forget_outdated()
+        menu = self._menus.get((query, limit))
+        if menu is None:
+            hits = self._memory.find_now(query, limit)
+            if hits is not None:
+                menu = self._keep(query, limit, hits)
+        return menu
+
+    async def menu(self, query: str, limit: int = 10) -> Menu:
+        """The files for ``query``."""
+        menu = self.menu_now(query, limit)
+        if menu is None:
+            stamp = self._memory.stamp
+            hits = await self._memory.find(query, limit)
+            self._forget_outdated()
+            if self._stamp != stamp:
+                return Menu([self._found(hit) for hit in hits])
+            menu = self._keep(query, limit, hits)
+        return menu
 
     async def files(self, query: str, limit: int = 10) -> list[Suggestion]:
         """Files, folders and images for ``query``, best first; all of them when it is empty."""
         if not query.strip():
             return (await self.all_files(limit))[0]
-        return [_found(hit) for hit in await self._memory.find(query, limit)]
+        return [found.suggestion for found in (await self.menu(query, limit)).files]
 
     async def all_files(self, limit: int = MAX_LISTED) -> tuple[list[Suggestion], int]:
         """The first ``limit`` of everything, newest use first, and how many there are."""
         documents, total = await self._memory.documents(limit)
         label = self._memory.label
-        return [_file(document, label(document), "", ()) for document in documents], total
+        return [_listed(_card(document, label(document))) for document in documents], total
 
     async def actions(self, query: str, limit: int = 10) -> list[Suggestion]:
         """Actions of which label or tags have words that begin as ``query`` does."""
         return [_action(action) for action in self._actions.search(query, limit)]
 
+    def _forget_outdated(self) -> None:
+        stamp = self._memory.stamp
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._menus.clear()
 
-def _found(hit: PathHit) -> Suggestion:
-    suggestion = _file(hit.document, hit.label, hit.why, hit.matches)
-    suggestion.metadata["target"] = hit.target
-    return suggestion
+    def _keep(self, query: str, limit: int, hits: Sequence[PathHit]) -> Menu:
+        if len(self._menus) >= MAX_KEPT_MENUS:
+            self._menus.clear()
+        menu = self._menus[query, limit] = Menu([self._found(hit) for hit in hits])
+        return menu
+
+    def _found(self, hit: PathHit) -> FoundFile:
+        document, label, why, matches, target = hit
+        kept = self._cards.get(document.pid)
+        if kept is None or kept[0] != document or kept[1] != label:
+            if len(self._cards) >= MAX_KEPT_CARDS:
+                self._cards.clear()
+            kept = self._cards[document.pid] = (document, label, _card(document, label))
+        return FoundFile(kept[2], why, matches, target)
 
 
-def _file(
-    document: Document, label: str, why: str, matches: tuple[tuple[int, int], ...]
-) -> Suggestion:
+def _card(document: Document, label: str) -> Card:
     path = document.shown_path
     kind = _kind(document.kind)
+    return Card(
+        document.id,
+        label,
+        _description(document, kind, path),
+        kind,
+        path,
+        document.size,
+        _timestamp(document.mtime_ns),
+    )
+
+
+def _listed(card: Card) -> Suggestion:
     metadata = {
-        "type": kind,
-        "path": path,
-        "size": document.size,
-        "modified": _timestamp(document.mtime_ns),
-        "why": why,
-        "matches": [list(span) for span in matches],
+        "type": card.kind,
+        "path": card.path,
+        "size": card.size,
+        "modified": card.modified,
+        "why": "",
+        "matches": [],
     }
-    return Suggestion(document.id, label, _description(document, kind, path), kind, metadata)
+    return Suggestion(card.id, card.label, card.description, card.kind, metadata)
 
 
 def _kind(kind: Kind) -> SuggestionKind:

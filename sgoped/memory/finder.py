@@ -1,8 +1,7 @@
 """Finds the paths that were meant by what a person typed so far.
 
 Literal matches cost microseconds and come first; only when they are few are near ones looked for,
-in a thread. The answer to a query is kept until the index or the uses change: while people type and
-correct themselves, the same beginnings come again and again.
+in a thread.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ MIN_PATHS_FOR_THREAD = 10_000
 ENOUGH_LITERAL = 3
 MIN_FUZZY_CHARS = 2
 STARTS = (NAME_WHOLE, NAME_START)
+MAX_KEPT_LABELS = 10_000
 
 
 class PathHit(NamedTuple):
@@ -53,20 +53,38 @@ class Finder:
         self._worker = worker
         self._uses = uses
         self._executor = executor
+        self._labels: dict[int, str] = {}
+        self._labels_version = -1
+
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """What answers depend on: as long as it is the same, so are they."""
+        worker = self._worker
+        return worker.generation, worker.table.version, self._uses.generation
+
+    def find_now(self, query: str, limit: int) -> list[PathHit] | None:
+        """The best paths for ``query``, best first; ``None`` when that may take milliseconds."""
+        asked = parse_path_query(query)
+        if not asked.tokens or limit <= 0:
+            return []
+        found = self._find_literal(asked, limit)
+        return self._present_all(asked, found) if _suffices(asked, found, limit) else None
 
     async def find(self, query: str, limit: int) -> list[PathHit]:
         """The best paths for ``query``, best first; nothing for a query without a letter."""
         asked = parse_path_query(query)
         if not asked.tokens or limit <= 0:
             return []
-        worker = self._worker
-        found = LiteralSearch(worker.names, worker.table, self._uses, asked, limit).run()
-        if asked.letters >= MIN_FUZZY_CHARS and not _suffices(found, limit):
+        found = self._find_literal(asked, limit)
+        if not _suffices(asked, found, limit):
             known = {one.pid for one in found}
             near = await self._find_near(asked, 2 * limit)
             found += [Found(one.pid, one.path, one.why) for one in near if one.pid not in known]
-        hits = (self._present(asked.tokens, one) for one in found[:limit])
-        return [hit for hit in hits if hit is not None]
+        return self._present_all(asked, found[:limit])
+
+    def _find_literal(self, asked: PathQuery, limit: int) -> list[Found]:
+        worker = self._worker
+        return LiteralSearch(worker.names, worker.table, self._uses, asked, limit).run()
 
     async def _find_near(self, asked: PathQuery, limit: int) -> Sequence[Near]:
         """Search in a thread, unless that takes longer than the search."""
@@ -77,21 +95,36 @@ class Finder:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, search.run, asked.tokens, limit)
 
-    def _present(self, tokens: Sequence[str], found: Found) -> PathHit | None:
-        table = self._worker.table
-        document = table.document(found.pid)
-        if document is None:
-            return None
-        text = label(table, found.path)
-        lowered = text.lower()
-        in_label = text == found.path or all(token in lowered for token in tokens)
-        matches = highlight(tokens, text if in_label else document.shown_path)
-        return PathHit(document, text, found.why, matches, "label" if in_label else "path")
+    def _present_all(self, asked: PathQuery, found: Sequence[Found]) -> list[PathHit]:
+        table, labels = self._worker.table, self._labels
+        if self._labels_version != table.version or len(labels) > MAX_KEPT_LABELS:
+            labels.clear()
+            self._labels_version = table.version
+        hits = []
+        for pid, path, why in found:
+            document = table.document(pid)
+            if document is not None:
+                text = labels.get(pid)
+                if text is None:
+                    text = labels[pid] = label(table, path)
+                hits.append(_present(asked.tokens, document, text, why))
+        return hits
 
 
-def _suffices(found: Sequence[Found], limit: int) -> bool:
+def _present(tokens: Sequence[str], document: Document, text: str, why: str) -> PathHit:
+    lowered = text.lower()
+    if len(text) == len(document.path) or all(token in lowered for token in tokens):
+        return PathHit(document, text, why, highlight(tokens, text), "label")
+    return PathHit(document, text, why, highlight(tokens, document.shown_path), "path")
+
+
+def _suffices(asked: PathQuery, found: Sequence[Found], limit: int) -> bool:
     """Whether literal matches are such that near ones would only add noise."""
-    return len(found) >= min(limit, ENOUGH_LITERAL) or any(one.why in STARTS for one in found)
+    return (
+        len(found) >= min(limit, ENOUGH_LITERAL)
+        or asked.letters < MIN_FUZZY_CHARS
+        or any(one.why in STARTS for one in found)
+    )
 
 
 class Recents:

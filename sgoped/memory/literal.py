@@ -85,21 +85,20 @@ class LiteralSearch:
         yield FOLDER_START, names.by_directory(token, count)
 
     def _take(self, why: str, pids: Iterable[int]) -> None:
-        table, seen = self._table, self._seen
+        candidate, seen = self._table.shown_candidate, self._seen
+        distinct, shared = self._distinct, self._shared
         for pid in pids:
-            if pid in seen:
+            shown = None if pid in seen else candidate(pid)
+            if shown is None:
                 continue
             seen.add(pid)
-            path = table.path(pid)
-            if path is None or table.kind(pid) is Kind.BINARY:
-                continue
-            found = Found(pid, path, why)
-            if table.count_namesakes(path.rpartition("/")[2]) <= MAX_DISTINCT_NAMESAKES or (
-                why is NAME_WHOLE and len(self._distinct) < MAX_SHARED_EXACT
+            path, namesakes = shown
+            if namesakes <= MAX_DISTINCT_NAMESAKES or (
+                why is NAME_WHOLE and len(distinct) < MAX_SHARED_EXACT
             ):
-                self._distinct.append(found)
+                distinct.append(Found(pid, path, why))
             else:
-                self._shared.append(found)
+                shared.append(Found(pid, path, why))
 
     def _holding(self, token: str, pids: Sequence[int]) -> list[int]:
         """Those that hold the token itself: within the stem, then elsewhere, then over separators."""

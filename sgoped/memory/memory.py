@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -146,6 +146,15 @@ class Memory:
     def label(self, document: Document) -> str:
         """What identifies a document to a person; see ``labels``."""
         return label(self._table, document.path)
+
+    @property
+    def stamp(self) -> Hashable:
+        """Equal as long as the same query for paths has the same answer."""
+        return self._finder.stamp
+
+    def find_now(self, query: str, limit: int = 10) -> list[PathHit] | None:
+        """As ``find``, or ``None`` where that has to look in a thread."""
+        return self._finder.find_now(query, limit)
 
     async def find(self, query: str, limit: int = 10) -> list[PathHit]:
         """The paths that were probably meant by what was typed so far, best first."""

@@ -18,6 +18,7 @@ from sgoped.memory.scanner import Entry
 
 KINDS = (Kind.TEXT, Kind.IMAGE, Kind.BINARY, Kind.FOLDER)
 _KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
+_BINARY = _KIND_CODES[Kind.BINARY]
 
 
 class FileStatus(IntEnum):
@@ -55,7 +56,11 @@ class TableColumns:
 
 
 class PathTable:
-    """Paths by pid and by name, with what ``stat`` said when they were last looked at."""
+    """Paths by pid and by name, with what ``stat`` said when they were last looked at.
+
+    Attributes:
+        version: Rises when a path comes or goes, or becomes visible or invisible.
+    """
 
     def __init__(self) -> None:
         self.names: list[str | None] = []
@@ -71,6 +76,7 @@ class PathTable:
         self._children: list[dict[str, int]] = []
         self._number_of: dict[str, int] = {}
         self._namesakes: dict[str, int | list[int]] = {}
+        self.version = 0
         self.kind_counts = [0] * len(KINDS)
         self.status_counts = [0] * len(FileStatus)
 
@@ -130,6 +136,22 @@ class PathTable:
         if path is None:
             return None
         return Document(pid, path, self.kind(pid), self.sizes[pid], self.mtimes_ns[pid])
+
+    def shown_candidate(self, pid: int) -> tuple[str, int] | None:
+        """The path of a pid that may be suggested, and how many paths have its name.
+
+        One call, because a look-up asks this of each candidate.
+        """
+        try:
+            name = self.names[pid]
+        except IndexError:
+            return None
+        if name is None or self.kinds[pid] == _BINARY:
+            return None
+        found = self._namesakes.get(name, 0)
+        directory = self._directories[self._directory_of[pid]]
+        path = f"{directory}/{name}" if directory else name
+        return path, 1 if isinstance(found, int) else len(found)
 
     def find(self, path: str) -> int | None:
         """The pid of an exact path."""
@@ -245,6 +267,7 @@ class PathTable:
         self.names.append(entry.name)
         self._children[number][entry.name] = pid
         self._add_namesake(entry.name, pid)
+        self.version += 1
         return pid
 
     def load(self, columns: TableColumns) -> None:
@@ -283,6 +306,7 @@ class PathTable:
             self.status_counts[status] += 1
         self.kind_counts[self.kinds[pid]] -= 1
         self.kind_counts[_KIND_CODES[kind]] += 1
+        self.version += (self.kinds[pid] == _BINARY) != (kind is Kind.BINARY)
         self.kinds[pid] = _KIND_CODES[kind]
         self.statuses[pid] = status
         if reason:
@@ -309,6 +333,7 @@ class PathTable:
         if name is None:
             return
         self.names[pid] = None
+        self.version += 1
         self._children[self._directory_of[pid]].pop(name, None)
         self._drop_namesake(name, pid)
         self.kind_counts[self.kinds[pid]] -= 1

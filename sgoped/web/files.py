@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sgoped.memory import SavedFile, shown
 from sgoped.web.endpoint import endpoint, read_body
-from sgoped.web.keys import MEMORY, SAVES, SUGGESTIONS
+from sgoped.web.keys import MEMORY, MENUS, SAVES, SUGGESTIONS
 from sgoped.web.parameters import (
     IF_MATCH,
     MAX_PATH_CHARS,
@@ -24,7 +24,7 @@ from sgoped.web.replies import (
     VersionReply,
 )
 from sgoped.web.schemas import RenameFile, RestoreFile, SaveFile
-from sgoped.web.wire import reply
+from sgoped.web.wire import reply, reply_encoded
 
 MAX_LISTED = 1000
 DEFAULT_SUGGESTED = 10
@@ -52,9 +52,9 @@ async def list_files(request: web.Request) -> web.StreamResponse:
     """
     query = Q.read(request)
     suggestions = request.app[SUGGESTIONS]
-    if query:
-        found = await suggestions.files(query, LIMIT.read(request, DEFAULT_SUGGESTED))
-        return reply([suggestion_json(suggestion) for suggestion in found])
+    if query.strip():
+        menu = await suggestions.menu(query, LIMIT.read(request, DEFAULT_SUGGESTED))
+        return reply_encoded(request.app[MENUS].http(menu))
     listed, total = await suggestions.all_files(LIMIT.read(request, MAX_LISTED))
     return reply(
         [suggestion_json(suggestion) for suggestion in listed],

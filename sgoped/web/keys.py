@@ -16,6 +16,7 @@ from sgoped.paths import Paths
 from sgoped.state import State
 from sgoped.suggestions import Suggestions
 from sgoped.web.live import LiveConnections
+from sgoped.web.menus import MenuEncoder
 from sgoped.web.saves import Saves
 
 
@@ -45,5 +46,6 @@ ACTIONS = web.AppKey("actions", ActionRegistry)
 SUGGESTIONS = web.AppKey("suggestions", Suggestions)
 CHAT = web.AppKey("chat", Chat)
 SAVES = web.AppKey("saves", Saves)
+MENUS = web.AppKey("menus", MenuEncoder)
 LIVE = web.AppKey("live", LiveConnections)
 TANTIVY_VERSION = web.AppKey("tantivy_version", str)

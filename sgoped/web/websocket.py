@@ -18,7 +18,7 @@ from sgoped.errors import SgopedError
 from sgoped.suggestions import Suggestion
 from sgoped.unexpected import log_unexpected
 from sgoped.web.endpoint import WEBSOCKET, endpoint
-from sgoped.web.keys import LIVE, MEMORY, SETTINGS, SUGGESTIONS
+from sgoped.web.keys import LIVE, MEMORY, MENUS, SETTINGS, SUGGESTIONS
 from sgoped.web.render import hit_json
 from sgoped.web.schemas import SocketRequest
 from sgoped.web.sse import abort, cannot_block
@@ -67,6 +67,7 @@ class Session:
         self._request = request
         self._suggestions = request.app[SUGGESTIONS]
         self._memory = request.app[MEMORY]
+        self._menus = request.app[MENUS]
         self._write_timeout_seconds = request.app[SETTINGS].write_timeout_seconds
         self._queue: deque[Queued] = deque()
         self._newest: dict[str, SocketRequest] = {}
@@ -118,35 +119,50 @@ class Session:
         finally:
             self._room.set()
 
-    async def _send(self, answer: dict[str, Any]) -> None:
-        text = encode(answer).decode()
-        if cannot_block(self._request, len(text)):
-            await self._socket.send_str(text)
+    async def _send(self, answer: bytes) -> None:
+        if cannot_block(self._request, len(answer)):
+            await self._socket.send_frame(answer, WSMsgType.TEXT)
         else:
             async with asyncio.timeout(self._write_timeout_seconds):
-                await self._socket.send_str(text)
+                await self._socket.send_frame(answer, WSMsgType.TEXT)
 
-    async def _answer(self, item: Queued) -> dict[str, Any]:
+    async def _answer(self, item: Queued) -> bytes:
         if isinstance(item, Failure):
-            return {"type": "error", "message": item}
+            return encode({"type": "error", "message": item})
         echoed = {} if item.id is None else {"id": item.id}
         if item.id is not None and self._newest.get(item.type) is not item:
-            return {**echoed, "superseded": True}
+            return encode({**echoed, "superseded": True})
         try:
-            return {"type": item.type, "query": item.query, **await self._look_up(item), **echoed}
+            return await self._look_up(item)
         except SgopedError as error:
-            return {"type": "error", "message": error.message, **echoed}
+            return encode({"type": "error", "message": error.message, **echoed})
         except Exception as error:  # noqa: BLE001 - the edge: one answer fails, not the session
             log_unexpected(f"socket {item.type}", error)
-            return {"type": "error", "message": "something unexpected went wrong", **echoed}
+            return encode({"type": "error", "message": "something unexpected went wrong", **echoed})
 
-    async def _look_up(self, item: SocketRequest) -> dict[str, Any]:
+    async def _look_up(self, item: SocketRequest) -> bytes:
         if item.type == "search":
             passages = await self._memory.search(item.query, MAX_SUGGESTED)
-            return {"hits": [hit_json(passage) for passage in passages]}
-        look_up = self._suggestions.files if item.type == "files" else self._suggestions.actions
-        found = await look_up(item.query, MAX_SUGGESTED)
-        return {"suggestions": [_suggestion_json(suggestion) for suggestion in found]}
+            return _message(item, "hits", encode([hit_json(passage) for passage in passages]))
+        if item.type == "actions" or not item.query.strip():
+            look_up = self._suggestions.files if item.type == "files" else self._suggestions.actions
+            found = await look_up(item.query, MAX_SUGGESTED)
+            listed = [_suggestion_json(suggestion) for suggestion in found]
+            return _message(item, "suggestions", encode(listed))
+        menu = await self._suggestions.menu(item.query, MAX_SUGGESTED)
+        return _message(item, "suggestions", self._menus.socket(menu))
+
+
+def _message(item: SocketRequest, name: str, value: bytes) -> bytes:
+    """``{"type", "query", name: value, "id"?}``; ``value`` is JSON already."""
+    echoed = b"" if item.id is None else b',"id":%b' % encode(item.id)
+    return b'{"type":"%b","query":%b,"%b":%b%b}' % (
+        item.type.encode(),
+        encode(item.query),
+        name.encode(),
+        value,
+        echoed,
+    )
 
 
 def _suggestion_json(suggestion: Suggestion) -> dict[str, Any]:

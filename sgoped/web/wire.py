@@ -42,7 +42,14 @@ def reply(
     value: Any, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Answer with ``value`` as JSON."""
-    response = web.Response(body=encode(value), status=status, headers=headers)
+    return reply_encoded(encode(value), status=status, headers=headers)
+
+
+def reply_encoded(
+    text: bytes, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Answer with ``text``, which is JSON already."""
+    response = web.Response(body=text, status=status, headers=headers)
     response.headers["Content-Type"] = "application/json"
     return response
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from aiohttp import WSCloseCode, WSMsgType
 
+from sgoped.suggestions import Menu
 from sgoped.web.keys import SUGGESTIONS
 from sgoped.web.websocket import MAX_MESSAGE_BYTES
 from tests.web.conftest import Client
@@ -89,12 +89,12 @@ async def test_of_those_that_wait_only_the_newest_is_computed(
     go_on = asyncio.Event()
     computed: list[str] = []
 
-    async def slow(query: str, limit: int = 10) -> list[Any]:
+    async def slow(query: str, limit: int = 10) -> Menu:
         computed.append(query)
         await go_on.wait()
-        return []
+        return Menu([])
 
-    monkeypatch.setattr(type(suggestions), "files", staticmethod(slow))
+    monkeypatch.setattr(type(suggestions), "menu", staticmethod(slow))
     async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
         for n in range(5):
             await socket.send_json({"type": "files", "query": f"q{n}", "id": n})
@@ -116,10 +116,10 @@ async def test_a_failing_look_up_is_one_error(
 ) -> None:
     suggestions = client.server.app[SUGGESTIONS]  # type: ignore[attr-defined]  # a TestServer's
 
-    async def broken(query: str, limit: int = 10) -> list[Any]:
+    async def broken(query: str, limit: int = 10) -> Menu:
         raise RuntimeError
 
-    monkeypatch.setattr(type(suggestions), "files", staticmethod(broken))
+    monkeypatch.setattr(type(suggestions), "menu", staticmethod(broken))
     async with client.ws_connect(PATH) as socket:
         await socket.send_json({"type": "files", "query": "x", "id": "i"})
         answer = await socket.receive_json()
@@ -161,12 +161,12 @@ async def test_a_client_that_does_not_read_is_held_back(
     suggestions = client.server.app[SUGGESTIONS]  # type: ignore[attr-defined]  # a TestServer's
     computed = 0
 
-    async def count(query: str, limit: int = 10) -> list[Any]:
+    async def count(query: str, limit: int = 10) -> Menu:
         nonlocal computed
         computed += 1
-        return []
+        return Menu([])
 
-    monkeypatch.setattr(type(suggestions), "files", staticmethod(count))
+    monkeypatch.setattr(type(suggestions), "menu", staticmethod(count))
     async with asyncio.timeout(30), client.ws_connect(PATH) as socket:
         for n in range(3_000):
             await socket.send_json({"type": "files", "query": str(n)})
