@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from random import Random
 from xml.etree import ElementTree as ET
@@ -37,7 +39,14 @@ from scripts.benchmarks.resident import memory_mib
 from scripts.benchmarks.restarting import walk
 from scripts.benchmarks.retrieval import judgements, ndcg, records
 from scripts.benchmarks.samples import median, percentile, ratio_interval
-from scripts.benchmarks.scaling import Resources, Timed, memory_row, rows_of, typed_by_class
+from scripts.benchmarks.scaling import (
+    Resources,
+    Timed,
+    memory_row,
+    processor_seconds,
+    rows_of,
+    typed_by_class,
+)
 from scripts.benchmarks.svg import Scale, decades, spread
 from scripts.benchmarks.table import Goal, Row, render, summarise, to_json
 from scripts.benchmarks.tree import HALVES, beginning, collect, half_of, open_extended_tree
@@ -343,13 +352,14 @@ def test_ranks_are_compared_overall_and_by_class() -> None:
 
 
 def test_a_round_trip_is_judged_whole_and_http_by_what_it_adds() -> None:
-    ours, nothing = [0.0012] * 99 + [0.015], [0.0004] * 100
-    whole = list(rows_of(1000, Timed("substr", "WebSocket", ours, nothing)))
-    added = list(rows_of(1000, Timed("substr", "HTTP", ours, nothing)))
+    ours, nothing, cpu = [0.0012] * 99 + [0.015], [0.0004] * 100, [0.0003] * 100
+    whole = list(rows_of(1000, Timed("substr", "WebSocket", ours, nothing, cpu)))
+    added = list(rows_of(1000, Timed("substr", "HTTP", ours, nothing, cpu)))
     assert [row.goal_text for row in whole] == ["<= 1 ms", "<= 15 ms"]
     assert [row.met for row in whole] == [False, True]
     assert [row.met for row in added] == [True, True]
-    typo = list(rows_of(1000, Timed("typo", "WebSocket", ours, nothing)))
+    assert [row.facts["cpu_ms"] for row in whole] == [pytest.approx(0.3)] * 2
+    typo = list(rows_of(1000, Timed("typo", "WebSocket", ours, nothing, cpu)))
     assert [row.goal_text for row in typo] == ["", "<= 15 ms"]
 
 
@@ -377,7 +387,7 @@ def test_graphs_are_drawn_of_the_results_that_there_are(
         row
         for files in (1000, 10_000)
         for kind in ("one_letter", "typo")
-        for row in rows_of(files, Timed(kind, "WebSocket", [files / 1e7], [0.0002]))
+        for row in rows_of(files, Timed(kind, "WebSocket", [files / 1e7], [0.0002], [0.0001]))
     ]
     rows += [memory_row(files, Resources(80.0, 40.0, 3.0, 1.0), 70.0) for files in (1000, 10_000)]
     (tmp_path / "scaling.json").write_text(to_json(rows))
@@ -405,6 +415,12 @@ def test_the_saved_graphs_are_those_of_the_saved_results(tmp_path: Path) -> None
     assert plot(["--results", str(tmp_path)]) == 0
     for path in RESULTS.glob("*.svg"):
         assert path.read_text() == (tmp_path / path.name).read_text(), "run scripts/plot"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="as is the figure")
+def test_the_processor_time_of_a_process_is_that_of_its_own_clock() -> None:
+    before = time.process_time()
+    assert before <= processor_seconds(os.getpid()) <= time.process_time()
 
 
 def test_memory_is_read_from_the_status_of_a_process() -> None:

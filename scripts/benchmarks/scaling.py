@@ -6,6 +6,9 @@ are classes of their own; no letters are asked twice, nor are any that were aske
 that no answer can be one that was kept. Queries of all classes come in turn, each after a request
 that does nothing.
 
+Beside the time goes how much processor time the server spent on a request, all of its threads
+together: on a machine that does other things as well, that is what a change of ours can be judged by.
+
 Goals are for what a person waits for. Over the WebSocket that is the whole round trip; over HTTP
 it is what exceeds a GET that does nothing, for that alone may take a millisecond.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +32,7 @@ from scripts.benchmarks.processes import Served, bench_server, daemon
 from scripts.benchmarks.queries import CLASSES, LITERAL_CLASSES, Query, beginnings, generate
 from scripts.benchmarks.resident import memory_mib
 from scripts.benchmarks.samples import median, percentile
-from scripts.benchmarks.suggesting import MS, Socket, files_message, get, in_turn, sockets
+from scripts.benchmarks.suggesting import MS, Ask, Socket, files_message, get, in_turn, sockets
 from scripts.benchmarks.table import Goal, Judged, Row
 from scripts.benchmarks.tree import Tree
 
@@ -42,12 +46,21 @@ P50_MS, P99_MS = 1.0, 15.0
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Seconds of one class of queries over one way: ours, and of requests that do nothing."""
+    """One class of queries over one way.
+
+    Attributes:
+        kind: Of the queries.
+        way: Of ``WAYS``.
+        ours: Seconds of each query.
+        nothing: Seconds of the requests that do nothing, in turn with them.
+        cpu: Seconds of processor time that the server spent on each query.
+    """
 
     kind: str
     way: str
     ours: Sequence[float]
     nothing: Sequence[float]
+    cpu: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,7 @@ def _measure_size(bench: Bench, tree: Tree, empty_mib: float) -> Iterator[Row]:
     with bench_server(home, tree.root) as served, asyncio.Runner() as runner:
         restart_seconds = served.await_index(INDEX_SECONDS)
         bench.say(f"S1: suggestions among {count:,} files")
-        timed = runner.run(_ask_all(served.url, typed, warm))
+        timed = runner.run(_ask_all(served, typed, warm))
         resources = Resources(*_memory(served), index_seconds, restart_seconds)
     for each in timed:
         yield from rows_of(count, each)
@@ -122,33 +135,62 @@ def _distinct(queries: Sequence[Query], kind: str) -> list[str]:
 
 
 async def _ask_all(
-    url: str, typed: Mapping[str, Sequence[str]], warm: Mapping[str, Sequence[str]]
+    served: Served, typed: Mapping[str, Sequence[str]], warm: Mapping[str, Sequence[str]]
 ) -> list[Timed]:
     await asyncio.sleep(SETTLING_SECONDS)
     order = [(kind, text) for kind, texts in typed.items() for text in texts]
     Random(len(order)).shuffle(order)
     asked = {text for _, text in order}
     first = [text for texts in warm.values() for text in texts if text not in asked]
-    kinds = [kind for kind, _ in order]
     texts = [text for _, text in order]
     async with aiohttp.ClientSession() as session:
-        ours, nothing = await sockets(session, url)
+        ours, nothing = await sockets(session, served.url)
         await in_turn(ours.ask, nothing.ask, [files_message(text) for text in first])
         _check_answer(ours)
-        messages = [files_message(text) for text in texts]
-        by_socket = await in_turn(ours.ask, nothing.ask, messages)
+        by_way = [
+            await _sample(
+                served.pid, ours.ask, nothing.ask, [files_message(text) for text in texts]
+            ),
+            await _sample(
+                served.pid,
+                lambda text: get(session, f"{served.url}/api/files?limit=10&q={quote(text)}"),
+                lambda text: get(session, f"{served.url}/bench/nothing"),
+                texts,
+            ),
+        ]
+        await ours.ask(files_message(texts[0]))
         _check_answer(ours)
-        by_http = await in_turn(
-            lambda text: get(session, f"{url}/api/files?limit=10&q={quote(text)}"),
-            lambda text: get(session, f"{url}/bench/nothing"),
-            texts,
-        )
+    kinds = [kind for kind, _ in order]
     return [
         _of_class(kind, way, kinds, samples)
-        for way, samples in zip(WAYS, (by_socket, by_http), strict=True)
+        for way, samples in zip(WAYS, by_way, strict=True)
         for kind in typed
         if kind in kinds
     ]
+
+
+async def _sample(
+    pid: int, ask: Ask, nothing: Ask, messages: Sequence[str]
+) -> tuple[list[float], list[float], list[float]]:
+    """Seconds of ours, of nothing, and of the processor for ours."""
+    cpu: list[float] = []
+
+    async def observed(message: str) -> float:
+        before = processor_seconds(pid)
+        seconds = await ask(message)
+        cpu.append(processor_seconds(pid) - before)
+        return seconds
+
+    return (*await in_turn(observed, nothing, messages), cpu)
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used of the processors so far; its clock as clock_getcpuclockid(3) has it.
+
+    Raises:
+        OSError: There is no such process.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def _check_answer(socket: Socket) -> None:
@@ -158,13 +200,16 @@ def _check_answer(socket: Socket) -> None:
 
 
 def _of_class(
-    kind: str, way: str, kinds: Sequence[str], samples: tuple[Sequence[float], Sequence[float]]
+    kind: str, way: str, kinds: Sequence[str], samples: tuple[Sequence[float], ...]
 ) -> Timed:
-    ours, nothing = (
-        [seconds for each, seconds in zip(kinds, side, strict=True) if each == kind]
-        for side in samples
+    return Timed(
+        kind,
+        way,
+        *(
+            [taken for each, taken in zip(kinds, side, strict=True) if each == kind]
+            for side in samples
+        ),
     )
-    return Timed(kind, way, ours, nothing)
 
 
 def rows_of(files: int, timed: Timed) -> Iterator[Row]:
@@ -175,6 +220,7 @@ def rows_of(files: int, timed: Timed) -> Iterator[Row]:
         0.99: Goal(of, P99_MS),
     }
     for share, goal in goals.items():
+        cpu_ms = percentile(timed.cpu, share) * MS
         yield Row(
             "S1",
             f"{files:,} files, {timed.way}, {timed.kind}, p{share * 100:.0f}",
@@ -182,8 +228,15 @@ def rows_of(files: int, timed: Timed) -> Iterator[Row]:
             median(timed.nothing) * MS,
             "ms",
             goal,
-            f"{len(timed.ours)} queries; no-op p99 {percentile(timed.nothing, 0.99) * MS:.2f} ms",
-            facts={"files": files, "way": timed.way, "kind": timed.kind, "share": share},
+            f"CPU {cpu_ms:.2f} ms; {len(timed.ours)} queries; "
+            f"no-op p99 {percentile(timed.nothing, 0.99) * MS:.2f} ms",
+            facts={
+                "files": files,
+                "way": timed.way,
+                "kind": timed.kind,
+                "share": share,
+                "cpu_ms": cpu_ms,
+            },
         )
 
 
