@@ -13,15 +13,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
-
-from sqlite_utils import Database as Tables
-from sqlite_utils import Migrations
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from sgoped.errors import StartupError
 
+if TYPE_CHECKING:
+    from sqlite_utils import Database as Tables
+
 Result = TypeVar("Result")
-Step = Callable[[Tables], None]
+Step: TypeAlias = "Callable[[Tables], None]"
 
 
 class Database:
@@ -49,33 +49,48 @@ def _connect(path: Path, steps: Sequence[Step], synchronous: str) -> sqlite3.Con
     path.touch(mode=0o600)
     connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
     try:
-        _refuse_newer(connection, path, steps)
+        applied = _applied_steps(connection)
+        _refuse_newer(applied, path, steps)
         connection.execute("pragma journal_mode = wal")
         connection.execute(f"pragma synchronous = {synchronous}")
-        migrations = Migrations("sgoped")
-        for step in steps:
-            migrations(name=step.__name__)(step)
-        migrations.apply(Tables(connection, execute_plugins=False))
-        connection.commit()
+        if any(step.__name__ not in applied for step in steps):
+            _migrate(connection, steps)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _refuse_newer(connection: sqlite3.Connection, path: Path, steps: Sequence[Step]) -> None:
+def _applied_steps(connection: sqlite3.Connection) -> list[str]:
     table = "select 1 from sqlite_master where name = '_sqlite_migrations'"
     if connection.execute(table).fetchone() is None:
-        return
+        return []
+    return [
+        name for (name,) in connection.execute("select name from _sqlite_migrations order by id")
+    ]
+
+
+def _refuse_newer(applied: Sequence[str], path: Path, steps: Sequence[Step]) -> None:
     known = {step.__name__ for step in steps}
-    applied = connection.execute("select name from _sqlite_migrations order by id")
-    unknown = [name for (name,) in applied if name not in known]
+    unknown = [name for name in applied if name not in known]
     if unknown:
         message = (
             f"{path} was written by a newer sgoped (it knows {unknown[-1]!r}); "
             "nothing was touched. Install that version again, or move the file away."
         )
         raise StartupError(message, code="newer_schema", exit_code=78)
+
+
+def _migrate(connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
+    # Imported where the schema changes, which no usual start does: it takes a tenth of a start.
+    from sqlite_utils import Database as Tables  # noqa: PLC0415
+    from sqlite_utils import Migrations  # noqa: PLC0415
+
+    migrations = Migrations("sgoped")
+    for step in steps:
+        migrations(name=step.__name__)(step)
+    migrations.apply(Tables(connection, execute_plugins=False))
+    connection.commit()
 
 
 @asynccontextmanager

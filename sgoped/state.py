@@ -15,13 +15,14 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-from sqlite_utils import Database as Tables
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sgoped.background import background
 from sgoped.database import Database, open_database
 from sgoped.errors import StorageError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database as Tables
 
 KEPT_BACKUPS = 3
 BACKUP_AGE_SECONDS = 24 * 3600

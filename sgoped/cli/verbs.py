@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 
 import click
@@ -38,6 +39,8 @@ class _Verbs(GroupWithDefault):
             return None
         module, _, name = _VERBS[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), name)
+        if cmd_name != "serve":
+            gc.enable()
         return command if isinstance(command, click.Command) else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -111,6 +112,9 @@ class _Daemon:
             async with stop.cancelling_start():
                 self._bind()
                 await self._runner.setup()
+            # What a start makes stays; looking through it again and again would hold up the loop.
+            gc.freeze()
+            gc.enable()
             if not stop.requested.is_set():
                 await self._serve(stop.requested)
         finally:

@@ -23,6 +23,8 @@ from sgoped.state import State
 
 # In a small folder watching has begun by then, so that a start does not look like a trouble.
 WATCH_WAIT_SECONDS = 0.25
+# In a greater one it has not, and what is known from the last time can be asked for at once.
+WATCH_WAIT_PATHS = 5_000
 
 
 async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
@@ -102,7 +104,8 @@ async def open_memory(
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
             )
         )
-        with suppress(TimeoutError):
-            async with asyncio.timeout(WATCH_WAIT_SECONDS):
-                await started.wait()
+        if len(indexer.worker.table) <= WATCH_WAIT_PATHS:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_WAIT_SECONDS):
+                    await started.wait()
         yield memory

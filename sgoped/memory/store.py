@@ -16,13 +16,15 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from sqlite_utils import Database as Tables
+from typing import TYPE_CHECKING
 
 from sgoped.database import Database, open_database
 from sgoped.errors import StartupError
 from sgoped.memory.packing import pack_directory, unpack_directories
 from sgoped.memory.table import PathTable
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database as Tables
 
 
 @dataclass(frozen=True, slots=True)
