@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -174,6 +174,12 @@ class Memory:
         return await self._searcher.search(
             query, limit, path=path, ext=ext, per_file=per_file, max_lines=max_lines
         )
+
+    async def content_hits(
+        self, query: str, limit: int = 5, skip_pids: Collection[int] = ()
+    ) -> list[Passage]:
+        """The files that speak of the words typed so far; see ``Searcher.content_hits``."""
+        return await self._searcher.content_hits(query, limit, skip_pids)
 
     async def resolve(self, reference: str) -> Document:
         """The document that an id, a path or a label names.

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self, TypeVar
 
 from sgoped.memory.bodies import BodyHit
-from sgoped.memory.document import Document, Kind
-from sgoped.memory.reading import read_body
+from sgoped.memory.content_filter import ContentFilter
+from sgoped.memory.content_query import MAX_QUERY_CHARS, ContentQuery, parse_query
+from sgoped.memory.document import Document
+from sgoped.memory.feedback import PASSAGES, expand, wants_feedback
+from sgoped.memory.reading import BodyReader
+from sgoped.memory.relevance import Plan, make_completing_plan, make_plan
 from sgoped.memory.snippets import SNIPPET_LINES, make_snippet
 from sgoped.memory.worker import IndexWorker
+
+# Larger files take too long to read only to see what they are about.
+MAX_FEEDBACK_BYTES = 200_000
+MAX_COMPLETED_WORDS = 16
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,56 +68,131 @@ class Searcher:
         per_file: int = 1,
         max_lines: int = SNIPPET_LINES,
     ) -> list[Passage]:
-        """The best passages for any word of ``query``, best first.
+        """The passages that answer ``query`` best, best first.
 
         Args:
-            query: Free text.
+            query: Words, phrases, exclusions and filters; see ``content_query``. Exclusions and
+                filters alone find nothing.
             limit: How many passages at most.
-            path: Only files whose path contains this, in any case.
-            ext: Only files whose name ends with ``.ext``.
+            path: One more ``path:`` filter.
+            ext: One more ``ext:`` filter.
             per_file: How many passages of one file at most.
             max_lines: How many lines of a passage to show at most.
         """
-        terms = self._worker.bodies.terms(query)
-        if not terms or limit <= 0:
+        if limit <= 0:
             return []
-        accepts = self._filter(path.lower(), ext.lower().lstrip("."))
+        asked = parse_query(query, path, ext)
+        return await self._run(lambda: self._search(asked, limit, per_file, max_lines))
 
-        def work() -> list[Passage]:
-            hits = self._worker.bodies.search(terms, limit, accepts, per_file)
-            passages = [self._show(hit, terms, max_lines) for hit in hits]
-            return [passage for passage in passages if passage is not None]
+    async def content_hits(
+        self, query: str, limit: int, skip_pids: Collection[int] = ()
+    ) -> list[Passage]:
+        """The files whose contents hold the words typed so far, for a list below the names found.
 
+        Files that hold every word in one passage come first; where there are too few, those with
+        most of them follow. The last word may be incomplete from its fourth character on.
+
+        Args:
+            query: What was typed; everything in it is words.
+            limit: How many files at most.
+            skip_pids: Files that are not wanted.
+        """
+        if limit <= 0:
+            return []
+        return await self._run(lambda: self._complete(query, limit, skip_pids))
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _filter(self, part: str, ext: str) -> Callable[[int], bool]:
-        table = self._worker.table
+    def _search(
+        self, query: ContentQuery, limit: int, per_file: int, max_lines: int
+    ) -> list[Passage]:
+        bodies, table = self._worker.bodies, self._worker.table
+        plan = make_plan(query, bodies.vocabulary(), bodies.terms)
+        if plan.empty:
+            return []
+        files = ContentFilter(table, query)
+        accepted = files.accepted if query.filters else None
+
+        def search(plan: Plan, limit: int, per_file: int) -> list[BodyHit]:
+            return bodies.search(plan, limit, files.accepts, per_file=per_file, accepted=accepted)
+
+        with _Reader(self._worker, self._root, self._max_index_bytes) as reader:
+            if wants_feedback(plan):
+                best = search(plan, PASSAGES, 1)
+                texts = [
+                    (hit.score, "\n".join(reader.lines(hit, MAX_FEEDBACK_BYTES))) for hit in best
+                ]
+                plan = expand(plan, texts, bodies.vocabulary(), bodies.terms)
+            hits = search(plan, limit, per_file)
+            return _passages(reader, hits, plan, max_lines)
+
+    def _complete(self, query: str, limit: int, skip_pids: Collection[int]) -> list[Passage]:
+        bodies = self._worker.bodies
+        words = bodies.terms(query[:MAX_QUERY_CHARS])[:MAX_COMPLETED_WORDS]
+        plan = make_completing_plan(words, bodies.vocabulary())
+        files = ContentFilter(self._worker.table, ContentQuery())
+        skipped = set(skip_pids)
 
         def accepts(pid: int) -> bool:
-            path = table.path(pid)
-            if path is None or table.kind(pid) is not Kind.TEXT:
-                return False
-            folded = path.lower()
-            return part in folded and (not ext or folded.endswith(f".{ext}"))
+            return pid not in skipped and files.accepts(pid)
 
-        return accepts
+        hits = bodies.search(plan, limit, accepts, every=True)
+        if len(hits) < limit and len(plan.concepts) > 1:
+            skipped.update(hit.pid for hit in hits)
+            hits += bodies.search(plan, limit - len(hits), accepts)
+        with _Reader(self._worker, self._root, self._max_index_bytes) as reader:
+            return _passages(reader, hits, plan, 1)
 
-    def _show(self, hit: BodyHit, terms: Sequence[str], max_lines: int) -> Passage | None:
-        document = self._worker.table.document(hit.pid)
-        if document is None:
-            return None
-        body = read_body(self._root, document.path, self._max_index_bytes)
+
+class _Reader:
+    """Reads passages from the files, each file once."""
+
+    def __init__(self, worker: IndexWorker, root: Path, max_bytes: int) -> None:
+        self._table = worker.table
+        self._reader = BodyReader(root, max_bytes)
+        self._lines: dict[int, list[str]] = {}
+
+    def __enter__(self) -> Self:
+        self._reader.__enter__()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._reader.__exit__(*reason)
+
+    def document(self, pid: int) -> Document | None:
+        return self._table.document(pid)
+
+    def lines(self, hit: BodyHit, max_bytes: int | None = None) -> list[str]:
+        """The lines of a passage; none when the file is gone, shorter by now, or larger."""
+        lines = self._lines.get(hit.pid)
+        if lines is None:
+            document = self.document(hit.pid)
+            if document is None or (max_bytes is not None and document.size > max_bytes):
+                return []
+            lines = self._lines[hit.pid] = self._reader.read(document.path).text.split("\n")
         first = hit.line_start - 1
-        lines = body.text.split("\n")[first : first + hit.line_count]
-        if not lines:
-            # The file became shorter since it was indexed; the next change batch tells.
-            return None
-        snippet = make_snippet(lines, hit.line_start, frozenset(terms), max_lines)
-        return Passage(
-            document,
-            snippet.line_start,
-            snippet.line_end,
-            snippet.text,
-            snippet.matches,
-            round(hit.score, 4),
-        )
+        return lines[first : first + hit.line_count]
+
+
+def _passages(
+    reader: _Reader, hits: Sequence[BodyHit], plan: Plan, max_lines: int
+) -> list[Passage]:
+    forms, phrases = plan.marked(), plan.phrases + plan.quoted
+    passages: list[Passage] = []
+    for hit in hits:
+        document, lines = reader.document(hit.pid), reader.lines(hit)
+        # A file may have become shorter since it was indexed; the next change batch tells.
+        if document is not None and any(lines):
+            snippet = make_snippet(lines, hit.line_start, forms, phrases, max_lines)
+            passages.append(
+                Passage(
+                    document,
+                    snippet.line_start,
+                    snippet.line_end,
+                    snippet.text,
+                    snippet.matches,
+                    round(hit.score, 4),
+                )
+            )
+    return passages

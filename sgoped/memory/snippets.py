@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from sgoped.memory.words import fold_mapped
+from sgoped.memory.words import fold_mapped, spread_cjk
 
 SNIPPET_LINES = 5
 MAX_SNIPPET_CHARS = 600
 MAX_LINE_CHARS = 240
+# Of a longer line only the surroundings of what may be matches are looked at.
+MAX_SEARCHED_CHARS = 4000
+MAX_PLACES = 8
+PLACE_CHARS = 1000
 
-_WORD = re.compile(r"[^\W_]+")
+# A word as the index cuts it; the vowel signs of Indic and Thai script belong to theirs.
+_WORD = re.compile("(?:[^\\W_]|[\u0900-\u0963\u0971-\u0e3a\u0e40-\u0e4e])+")
+
+Range = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,60 +37,160 @@ class Snippet:
     line_start: int
     line_end: int
     text: str
-    matches: tuple[tuple[int, int], ...]
+    matches: tuple[Range, ...]
+
+
+@dataclass(slots=True)
+class _Line:
+    """What was found in one line: ranges to mark, and what they stand for."""
+
+    ranges: list[Range] = field(default_factory=list)
+    concepts: list[str] = field(default_factory=list)
+
+
+class _Token(NamedTuple):
+    """A word where it stands; a tuple, since there are hundreds in a passage."""
+
+    line: int
+    start: int
+    end: int
+    word: str
 
 
 def make_snippet(
-    lines: Sequence[str], first_line: int, terms: Collection[str], max_lines: int = SNIPPET_LINES
+    lines: Sequence[str],
+    first_line: int,
+    forms: Mapping[str, str],
+    phrases: Sequence[Sequence[str]] = (),
+    max_lines: int = SNIPPET_LINES,
 ) -> Snippet:
     """Choose at most ``max_lines`` of ``lines``, the first of which is line ``first_line``.
 
-    The window with the most different terms wins, then the one with most matches, then the
-    earliest.
+    The window with the most phrases wins, then the one with the most different concepts, then
+    the one with most matches, then the earliest.
+
+    Args:
+        lines: The lines of a passage, at least one.
+        first_line: The number of the first.
+        forms: Word to mark -> the concept it stands for.
+        phrases: Word sequences to mark where they stand in order, also across line ends.
+        max_lines: How many lines to choose at most.
     """
-    found = [_find_terms(line, terms) for line in lines]
-    start = _best_window(found, max_lines)
-    chosen = [_cut(line, ranges) for line, ranges in zip(lines, found, strict=True)]
+    wanted = tuple({*forms, *(word for phrase in phrases for word in phrase)})
+    tokens: list[_Token] = []
+    for number, line in enumerate(lines):
+        found_here = _tokens(number, line, wanted)
+        if not found_here and phrases and _WORD.search(line):
+            # What stands before and behind does not stand side by side.
+            found_here = [_Token(number, 0, 0, "")]
+        tokens += found_here
+    found = [_Line() for _ in lines]
+    for token in tokens:
+        if token.word in forms:
+            found[token.line].ranges.append((token.start, token.end))
+            found[token.line].concepts.append(forms[token.word])
+    spans = [span for phrase in phrases for span in _mark_phrase(phrase, tokens, lines, found)]
+    start = _best_window(found, spans, max_lines)
+    return _shown(lines[start : start + max_lines], found[start:], first_line + start)
+
+
+def _shown(lines: Sequence[str], found: Sequence[_Line], first_line: int) -> Snippet:
+    cut = [_cut(line, _merged(it.ranges)) for line, it in zip(lines, found, strict=False)]
+    while len(cut) > 1 and not cut[0][1] and sum(len(text) for text, _ in cut) > MAX_SNIPPET_CHARS:
+        del cut[0]
+        first_line += 1
     texts: list[str] = []
-    matches: list[tuple[int, int]] = []
+    matches: list[Range] = []
     offset = 0
-    for text, ranges in chosen[start : start + max_lines]:
+    for text, ranges in cut:
         if texts and offset + len(text) > MAX_SNIPPET_CHARS:
             break
-        matches += [(offset + a, offset + b) for a, b in _merged(ranges)]
+        matches += [(offset + start, offset + end) for start, end in ranges]
         texts.append(text)
         offset += len(text) + 1
-    last = first_line + start + max(0, len(texts) - 1)
-    return Snippet(first_line + start, last, "\n".join(texts), tuple(matches))
+    last = first_line + max(0, len(texts) - 1)
+    return Snippet(first_line, last, "\n".join(texts), tuple(matches))
 
 
-def _find_terms(line: str, terms: Collection[str]) -> list[tuple[int, int, str]]:
-    folded, origin = fold_mapped(line)
-    found = []
+def _tokens(number: int, line: str, wanted: Sequence[str]) -> list[_Token]:
+    """The words of a line as the index cuts them; none when no wanted word can be among them."""
+    if len(line) > MAX_SEARCHED_CHARS:
+        pieces = [(start, line[start:end]) for start, end in _places(line, wanted)]
+    else:
+        pieces = [(0, line)]
+    tokens: list[_Token] = []
+    for offset, piece in pieces:
+        folded, origin = fold_mapped(piece)
+        if any(map(folded.__contains__, wanted)):
+            for start, end, word in _cut_words(folded):
+                first = start if origin is None else origin[start]
+                last = end if origin is None else origin[end - 1] + 1
+                tokens.append(_Token(number, offset + first, offset + last, word))
+    return tokens
+
+
+def _places(line: str, wanted: Sequence[str]) -> list[Range]:
+    """Ranges of a long line around the first places that may hold a wanted word."""
+    lowered = line.lower()
+    places: list[Range] = []
+    if len(lowered) != len(line):
+        return [(0, MAX_SEARCHED_CHARS)]
+    position = 0
+    while len(places) < MAX_PLACES:
+        starts = [at for word in wanted if (at := lowered.find(word, position)) >= 0]
+        if not starts:
+            break
+        # From a word's beginning on, or else it would be taken for another word.
+        start = lowered.rfind(" ", max(position, min(starts) - MAX_LINE_CHARS), min(starts)) + 1
+        start = start or max(position, min(starts) - MAX_LINE_CHARS)
+        position = start + PLACE_CHARS
+        places.append((start, position))
+    return places or [(0, MAX_SEARCHED_CHARS)]
+
+
+def _cut_words(folded: str) -> list[tuple[int, int, str]]:
+    if folded.isascii():
+        return [(match.start(), match.end(), match[0]) for match in _WORD.finditer(folded)]
+    words: list[tuple[int, int, str]] = []
     for match in _WORD.finditer(folded):
-        if match[0] in terms:
-            found.append((match.start(), match.end(), match[0]))
-        elif not folded.isascii():
-            found += _find_inside(match, terms)
-    if origin is None:
-        return found
-    return [(origin[start], origin[end - 1] + 1, term) for start, end, term in found]
+        position = match.start()
+        for word in spread_cjk(match[0]).split():
+            # Pairs of one run share a character, and stand one character after the other.
+            start = folded.find(word, position)
+            words.append((start, start + len(word), word))
+            position = start + 1
+    return words
 
 
-def _find_inside(match: re.Match[str], terms: Collection[str]) -> list[tuple[int, int, str]]:
-    """CJK terms are bigrams within a run of letters."""
-    run = match[0]
-    return [
-        (match.start() + at, match.start() + at + len(term), term)
-        for term in terms
-        if not term.isascii() and (at := run.find(term)) >= 0
-    ]
+def _mark_phrase(
+    phrase: Sequence[str], tokens: Sequence[_Token], lines: Sequence[str], found: Sequence[_Line]
+) -> list[Range]:
+    """Mark a phrase where it stands; returns the first and last line of each place."""
+    words = [token.word for token in tokens]
+    size = len(phrase)
+    spans: list[Range] = []
+    wanted = list(phrase)
+    for at in range(len(words) - size + 1):
+        if words[at] == wanted[0] and words[at : at + size] == wanted:
+            first, last = tokens[at], tokens[at + size - 1]
+            spans.append((first.line, last.line))
+            for number in range(first.line, last.line + 1):
+                start = first.start if number == first.line else _indent(lines[number])
+                end = last.end if number == last.line else len(lines[number].rstrip())
+                if start < end:
+                    found[number].ranges.append((start, end))
+                    found[number].concepts.append(" ".join(phrase))
+    return spans
 
 
-def _merged(ranges: Sequence[tuple[int, int, str]]) -> list[tuple[int, int]]:
-    """Ascending ranges without overlap: bigrams of one run share a character."""
-    merged: list[tuple[int, int]] = []
-    for start, end, _ in sorted(ranges):
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _merged(ranges: Sequence[Range]) -> list[Range]:
+    """Ascending ranges without overlap: pairs of one CJK run share a character."""
+    merged: list[Range] = []
+    for start, end in sorted(ranges):
         if merged and start < merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
@@ -90,25 +198,26 @@ def _merged(ranges: Sequence[tuple[int, int, str]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _best_window(found: Sequence[Sequence[tuple[int, int, str]]], max_lines: int) -> int:
-    best, best_start = (-1, -1), 0
-    for start in range(max(1, len(found) - max_lines + 1)):
-        window = [term for line in found[start : start + max_lines] for _, _, term in line]
-        # A window that opens on a match reads better than one that ends on it.
-        score = (len(set(window)), 2 * len(window) + bool(start < len(found) and found[start]))
+def _best_window(found: Sequence[_Line], spans: Sequence[Range], max_lines: int) -> int:
+    # A window loses nothing when it moves on to its first match, but for the last one.
+    last_start = max(0, len(found) - max_lines)
+    best, best_start = (-1, -1, -1), 0
+    for start in sorted({min(n, last_start) for n, line in enumerate(found) if line.concepts}):
+        end = start + max_lines
+        concepts = [concept for line in found[start:end] for concept in line.concepts]
+        whole = sum(start <= first and last < end for first, last in spans)
+        score = (whole, len(set(concepts)), len(concepts))
         if score > best:
             best, best_start = score, start
     return best_start
 
 
-def _cut(
-    line: str, ranges: Sequence[tuple[int, int, str]]
-) -> tuple[str, list[tuple[int, int, str]]]:
+def _cut(line: str, ranges: Sequence[Range]) -> tuple[str, list[Range]]:
     """Keep at most ``MAX_LINE_CHARS`` of a line, around its first match."""
     line = line.rstrip("\r\n")
     if len(line) <= MAX_LINE_CHARS:
-        return line, [item for item in ranges if item[1] <= len(line)]
+        return line, [(start, end) for start, end in ranges if end <= len(line)]
     start = max(0, ranges[0][0] - MAX_LINE_CHARS // 4) if ranges else 0
-    end = start + MAX_LINE_CHARS
-    kept = [(a - start, b - start, term) for a, b, term in ranges if a >= start and b <= end]
-    return line[start:end], kept
+    stop = start + MAX_LINE_CHARS
+    kept = [(max(a, start) - start, min(b, stop) - start) for a, b in ranges if a < stop]
+    return line[start:stop], kept

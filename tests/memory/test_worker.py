@@ -11,6 +11,7 @@ import pytest
 
 from sgoped.memory.document import Kind
 from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.relevance import Concept, Plan
 from sgoped.memory.store import Store, open_store
 from sgoped.memory.table import FileStatus
 from sgoped.memory.worker import IndexWorker
@@ -43,7 +44,8 @@ def settle(worker: IndexWorker) -> None:
 
 
 def bodies_with(worker: IndexWorker, word: str) -> list[str]:
-    hits = worker.bodies.search([word], 50, lambda _: True)
+    plan = Plan((Concept((word,), {word: 1.0}),))
+    hits = worker.bodies.search(plan, 50, lambda _: True)
     return sorted(worker.table.path(hit.pid) or "?" for hit in hits)
 
 
