@@ -2,9 +2,9 @@
 
 A machine seldom has a million real paths: those it has come first, variations of them (see
 ``varying``) after. A file holds the words of its path on one line. Queries of one and two letters
-are classes of their own; no letters are asked twice, nor are any that were asked to warm up, so
-that no answer can be one that was kept. Queries of all classes come in turn, each after a request
-that does nothing.
+are classes of their own; no letters are asked twice of one server, nor are any that were asked to
+warm up, so that no answer can be one that was kept. Queries of all classes come in turn, each after
+a request that does nothing.
 
 Beside the time goes how much processor time the server spent on a request, all of its threads
 together: on a machine that does other things as well, that is what a change of ours can be judged by.
@@ -16,14 +16,12 @@ it is what exceeds a GET that does nothing, for that alone may take a millisecon
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from urllib.parse import quote
 
 import aiohttp
 
@@ -32,13 +30,12 @@ from scripts.benchmarks.processes import Served, bench_server, daemon
 from scripts.benchmarks.queries import CLASSES, LITERAL_CLASSES, Query, beginnings, generate
 from scripts.benchmarks.resident import memory_mib
 from scripts.benchmarks.samples import median, percentile
-from scripts.benchmarks.suggesting import MS, Ask, Socket, files_message, get, in_turn, sockets
+from scripts.benchmarks.suggesting import MS, WAYS, Ask, in_turn, of_kind
 from scripts.benchmarks.table import Goal, Judged, Row
 from scripts.benchmarks.tree import Tree
 
 INDEX_SECONDS = 7200.0
 SETTLING_SECONDS = 2.0  # what follows a start, such as merging segments, is not measured
-WAYS = ("WebSocket", "HTTP")
 LETTER_CLASSES: Mapping[str, int] = {"one_letter": 1, "two_letters": 2}
 QUICK_CLASSES = (*LETTER_CLASSES, *LITERAL_CLASSES)
 P50_MS, P99_MS = 1.0, 15.0
@@ -50,7 +47,7 @@ class Timed:
 
     Attributes:
         kind: Of the queries.
-        way: Of ``WAYS``.
+        way: ``WebSocket`` or ``HTTP``.
         ours: Seconds of each query.
         nothing: Seconds of the requests that do nothing, in turn with them.
         cpu: Seconds of processor time that the server spent on each query.
@@ -110,14 +107,18 @@ def _measure_size(bench: Bench, tree: Tree, empty_mib: float) -> Iterator[Row]:
         index_seconds = served.await_contents(INDEX_SECONDS)
     typed = typed_by_class(tree.paths, bench.samples(400, 10), bench.options.seed + 3)
     warm = typed_by_class(tree.paths, bench.samples(20, 2), bench.options.seed + 4)
-    with bench_server(home, tree.root) as served, asyncio.Runner() as runner:
-        restart_seconds = served.await_index(INDEX_SECONDS)
-        bench.say(f"S1: suggestions among {count:,} files")
-        timed = runner.run(_ask_all(served, typed, warm))
-        resources = Resources(*_memory(served), index_seconds, restart_seconds)
+    timed: list[Timed] = []
+    resources = None
+    for way in WAYS:
+        with bench_server(home, tree.root) as served, asyncio.Runner() as runner:
+            restart_seconds = served.await_index(INDEX_SECONDS)
+            bench.say(f"S1: suggestions among {count:,} files, {way}")
+            timed += runner.run(_ask_all(served, way, typed, warm))
+            resources = resources or Resources(*_memory(served), index_seconds, restart_seconds)
     for each in timed:
         yield from rows_of(count, each)
-    yield memory_row(count, resources, empty_mib)
+    if resources:
+        yield memory_row(count, resources, empty_mib)
 
 
 def typed_by_class(paths: Sequence[str], per_class: int, seed: int) -> dict[str, list[str]]:
@@ -135,35 +136,20 @@ def _distinct(queries: Sequence[Query], kind: str) -> list[str]:
 
 
 async def _ask_all(
-    served: Served, typed: Mapping[str, Sequence[str]], warm: Mapping[str, Sequence[str]]
+    served: Served, way: str, typed: Mapping[str, Sequence[str]], warm: Mapping[str, Sequence[str]]
 ) -> list[Timed]:
     await asyncio.sleep(SETTLING_SECONDS)
     order = [(kind, text) for kind, texts in typed.items() for text in texts]
     Random(len(order)).shuffle(order)
     asked = {text for _, text in order}
     first = [text for texts in warm.values() for text in texts if text not in asked]
-    texts = [text for _, text in order]
     async with aiohttp.ClientSession() as session:
-        ours, nothing = await sockets(session, served.url)
-        await in_turn(ours.ask, nothing.ask, [files_message(text) for text in first])
-        _check_answer(ours)
-        by_way = [
-            await _sample(
-                served.pid, ours.ask, nothing.ask, [files_message(text) for text in texts]
-            ),
-            await _sample(
-                served.pid,
-                lambda text: get(session, f"{served.url}/api/files?limit=10&q={quote(text)}"),
-                lambda text: get(session, f"{served.url}/bench/nothing"),
-                texts,
-            ),
-        ]
-        await ours.ask(files_message(texts[0]))
-        _check_answer(ours)
+        ask, nothing = await WAYS[way](session, served.url)
+        await in_turn(ask, nothing, first)
+        samples = await _sample(served.pid, ask, nothing, [text for _, text in order])
     kinds = [kind for kind, _ in order]
     return [
-        _of_class(kind, way, kinds, samples)
-        for way, samples in zip(WAYS, by_way, strict=True)
+        Timed(kind, way, *(of_kind(kind, kinds, side) for side in samples))
         for kind in typed
         if kind in kinds
     ]
@@ -193,28 +179,9 @@ def processor_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def _check_answer(socket: Socket) -> None:
-    """So that the time of a refusal is not taken for that of an answer."""
-    if json.loads(socket.answer).get("type") != "files":
-        raise RuntimeError(f"the daemon answered {socket.answer[:200]}")
-
-
-def _of_class(
-    kind: str, way: str, kinds: Sequence[str], samples: tuple[Sequence[float], ...]
-) -> Timed:
-    return Timed(
-        kind,
-        way,
-        *(
-            [taken for each, taken in zip(kinds, side, strict=True) if each == kind]
-            for side in samples
-        ),
-    )
-
-
 def rows_of(files: int, timed: Timed) -> Iterator[Row]:
     """The median, and the 99th percentile with its goal."""
-    of: Judged = "value" if timed.way == WAYS[0] else "difference"
+    of: Judged = "value" if timed.way == "WebSocket" else "difference"
     goals = {
         0.5: Goal(of, P50_MS) if timed.kind in QUICK_CLASSES else None,
         0.99: Goal(of, P99_MS),
