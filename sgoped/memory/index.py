@@ -58,11 +58,13 @@ class SearchIndex:
         name: str,
         schema: tantivy.Schema,
         analyzers: Mapping[str, tantivy.TextAnalyzer],
+        heap_bytes: int = WRITER_HEAP_BYTES,
     ) -> None:
         self.schema = schema
         version = importlib.metadata.version("tantivy")
         self._directory = root / f"{name}-{FORMAT}-{version}"
         self._analyzers = analyzers
+        self._heap_bytes = heap_bytes
         self._remove_others(root, name)
         try:
             self._open()
@@ -84,7 +86,7 @@ class SearchIndex:
         for name, analyzer in self._analyzers.items():
             self._index.register_tokenizer(name, analyzer)
         self._index.config_reader("manual")
-        self._writer: tantivy.IndexWriter | None = self._index.writer(WRITER_HEAP_BYTES, 1)
+        self._writer: tantivy.IndexWriter | None = self._index.writer(self._heap_bytes, 1)
         self.dirty = False
         self._reload()
 
@@ -132,6 +134,11 @@ class SearchIndex:
     def searcher(self) -> tantivy.Searcher:
         """What was committed last."""
         return self._searcher
+
+    @property
+    def segments(self) -> int:
+        """Of how many parts the index consists; every look-up pays for each."""
+        return int(self._searcher.num_segments)
 
     @property
     def count(self) -> int:

@@ -30,7 +30,7 @@ RETRY_SECONDS = 1.0
 # How often to look for merged segments for a while after a commit.
 TIDY_SECONDS = 1.0
 # A first scan is over sooner when nothing else is done; a long one need not be waited for.
-MAX_SCAN_ALONE_SECONDS = 3.0
+MAX_SCAN_ALONE_SECONDS = 10.0
 
 Result = TypeVar("Result")
 

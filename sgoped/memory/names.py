@@ -23,6 +23,8 @@ from sgoped.memory.words import fold, joined, split_words
 SHORT = 2
 MAX_GRAM = 32
 TRIGRAM = 3
+# Holds a whole portion (see portions): about 2.5 kB for each name.
+HEAP_BYTES = 160_000_000
 MAX_DISTINCT_NAMESAKES = 2
 MAX_SHARED_BITS = 16
 MAX_PRIOR_CHARS = 64
@@ -64,7 +66,7 @@ class NameIndex(SearchIndex):
     """Names of files and folders, keyed by pid."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, "names", _schema(), _analyzers())
+        super().__init__(root, "names", _schema(), _analyzers(), HEAP_BYTES)
 
     def add_path(self, pid: int, path: str, namesakes: int = 1, *, folder: bool = False) -> None:
         """Add a path under a pid that the index does not hold.

@@ -9,23 +9,37 @@ from __future__ import annotations
 
 MERGED_AT_ONCE = 8
 # What fits into the writer's memory; more would be cut into segments of another size.
-MAX_PORTION = 12_500
+MAX_PORTION = 50_000
+# Below this one commit is made in well under a second.
+MAX_SINGLE = 8_000
+MAX_MERGE_SECONDS = 20.0
 
 
 def portion_size(waiting: int) -> int:
     """The size of each commit for ``waiting`` names; all of them when they are few."""
-    size = waiting
+    if waiting <= MAX_SINGLE:
+        return waiting
+    size = -(-waiting // MERGED_AT_ONCE)
     while size > MAX_PORTION:
         size = -(-size // MERGED_AT_ONCE)
     return size
 
 
 class Portions:
-    """Tells when to commit while many names are indexed."""
+    """Tells when to commit, and when to wait for a merge, while many names are indexed."""
 
     def __init__(self) -> None:
         self._size = 0
         self._left = 0
+        self._waiting_since = 0.0
+
+    def must_wait(self, segments: int, now: float) -> bool:
+        """Whether eight segments are being merged: one made meanwhile would be left over."""
+        if segments < MERGED_AT_ONCE:
+            self._waiting_since = 0.0
+            return False
+        self._waiting_since = self._waiting_since or now
+        return now - self._waiting_since < MAX_MERGE_SECONDS
 
     def begin(self, waiting: int) -> None:
         """Go on with ``waiting`` names to index; their first call decides the size."""

@@ -38,6 +38,7 @@ from sgoped.memory.table import FileStatus, PathTable
 STEP_SECONDS = 0.2
 # For so long after a commit its segments may still be merged with others.
 MERGE_SECONDS = 15.0
+MERGE_POLL_SECONDS = 0.02
 MAX_TOLD_PATHS = 200
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class IndexWorker:
         self._scan: Iterator[tuple[str, list[Entry]]] | None = None
         self._unnamed: deque[int] = deque()
         self._unread: deque[int] = deque()
+        self._recognised: list[int] = []
         self._queued: set[int] = set()
         self._unsaved: set[str] = set()
         self._uncommitted = 0
@@ -108,13 +110,11 @@ class IndexWorker:
             mark = IndexMark()
         self.generation = mark.generation
         if self._kept_names.agree(mark.names_stamp, mark.names_count, mark.next_pid):
-            holds = self._kept_names.may_hold
-            self._unnamed.extend(pid for pid in self.table.visible() if not holds(pid))
+            self._unnamed.extend(self._kept_names.missing(self.table.visible()))
         else:
             self._rename_all()
         if self._kept_bodies.agree(mark.bodies_stamp, mark.bodies_count, mark.next_pid):
-            holds = self._kept_bodies.may_hold
-            self._reread(pid for pid in self.table.with_content() if not holds(pid))
+            self._reread(self._kept_bodies.missing(self.table.with_content()))
         else:
             self._reread_all()
         self._queue(self.table.pending())
@@ -246,7 +246,8 @@ class IndexWorker:
     def has_work(self) -> bool:
         """Whether ``step`` has something to do."""
         unsaved = self._unsaved and not self._save_failed
-        return bool(self._unnamed or self._unread or unsaved or self.names.dirty)
+        waiting = self._unnamed or self._recognised or self._unread
+        return bool(waiting or unsaved or self.names.dirty)
 
     @property
     def pending(self) -> int:
@@ -259,17 +260,30 @@ class IndexWorker:
         What ``look_at`` found stands first in both queues; an ``urgent`` step reads it however
         many names wait, and commits, so that it can be found when the step is over.
         """
-        if self._unnamed or self.names.dirty:
+        if self._recognised and (urgent or not self._unread):
+            # All in one commit: names that turn out to be worth one come in ones and twos.
+            self._unnamed.extend(self._recognised)
+            self._recognised.clear()
+        held = not urgent and self._must_wait_for_merge()
+        if (self._unnamed or self.names.dirty) and not held:
             self._index_names(seconds, urgent=urgent)
-        if urgent or not self._unnamed:
+        if urgent or held or not self._unnamed:
             self._index_bodies(seconds)
-        idle = not (self._unnamed or self._unread)
+            if held and not self._unread:
+                time.sleep(MERGE_POLL_SECONDS)
+        idle = not (self._unnamed or self._recognised or self._unread)
         if urgent or idle or self._pause.over:
             self._commit()
             self._pause.begin(longer=not (urgent or idle))
         outcome, self._outcome = self._outcome, StepOutcome()
         outcome.more = self.has_work
         return outcome
+
+    def _must_wait_for_merge(self) -> bool:
+        if not self._unnamed:
+            return False
+        self.names.catch_up()
+        return self._portions.must_wait(self.names.segments, time.monotonic())
 
     def _index_names(self, seconds: float, *, urgent: bool) -> None:
         deadline = time.monotonic() + seconds
@@ -321,7 +335,7 @@ class IndexWorker:
             self._kept_names.drop(pid)
             self._deferred.update((), [pid])
         elif body.kind is not Kind.BINARY and not was_visible:
-            self._unnamed.append(pid)
+            self._recognised.append(pid)
             self._deferred.update([(pid, path)], ())
         if len(self._outcome.indexed) < MAX_TOLD_PATHS:
             self._outcome.indexed.append(path)
@@ -351,7 +365,7 @@ class IndexWorker:
             self.names.stamp,
             self.bodies.stamp,
             # Names that wait are in no directory's row: without them the index is not whole.
-            UNKNOWN_COUNT if self._unnamed else self.names.count,
+            UNKNOWN_COUNT if self._unnamed or self._recognised else self.names.count,
             self.bodies.count,
             self.table.next_pid,
             self.generation,
