@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sgoped.memory.index import IndexBrokenError, SearchIndex
 
@@ -26,6 +26,7 @@ class KeptIndex:
         self._index = index
         self._start_over = start_over
         self._held = bytearray()
+        self._mended = False
         self._rebuilds = 0
         self._rebuilt_at = 0.0
 
@@ -36,7 +37,7 @@ class KeptIndex:
 
         An index newer than the catalogue means that a kill came between the two commits, and one
         of unknown size that a backlog was left: pids that the catalogue never heard of are
-        deleted, and ``may_hold`` tells what is missing.
+        deleted, and ``missing`` tells what else was lost.
 
         Args:
             stamp: The opstamp that the catalogue knows.
@@ -61,10 +62,15 @@ class KeptIndex:
         self._held = bytearray(next_pid)
         for pid in pids:
             self._held[pid] = 1
+        self._mended = True
         return True
 
+    def missing(self, pids: Iterable[int]) -> list[int]:
+        """Which of ``pids``, that should be held, are not; all are, unless a kill was mended."""
+        return [pid for pid in pids if not self.may_hold(pid)] if self._mended else []
+
     def may_hold(self, pid: int) -> bool:
-        """Whether the index may hold something under ``pid``; after a kill this is exact."""
+        """Whether the index may hold something under ``pid``."""
         return pid < len(self._held) and self._held[pid] == 1
 
     def start_afresh(self) -> None:

@@ -289,7 +289,7 @@ class _Walk:
         frame.unlisted = False
         try:
             with os.scandir(frame.fd) as found:
-                entries, hidden = _read_entries(found)
+                entries, folders, hidden = _read_entries(found)
         except OSError as error:
             self._on_error(frame.relative, error)
             return None
@@ -300,7 +300,8 @@ class _Walk:
                     self._on_hidden(frame.relative, name)
         if frame.rules:
             entries = [entry for entry in entries if not frame.ignores(entry)]
-        frame.folders = [entry.name for entry in entries if entry.mode_kind == "folder"]
+            folders = [entry.name for entry in entries if entry.mode_kind == "folder"]
+        frame.folders = folders
         return entries
 
     def _descend(self, frame: _Frame, name: str) -> None:
@@ -344,15 +345,24 @@ class _Walk:
                 self._on_error(frame.relative, error)
 
 
-def _read_entries(found: Iterator[os.DirEntry[str]]) -> tuple[list[Entry], list[str]]:
-    """List one directory: the entries of use, and the hidden names.
+def _read_entries(
+    found: Iterator[os.DirEntry[str]],
+) -> tuple[list[Entry], list[str], list[str]]:
+    """List one directory: the entries of use, the folders among them, and the hidden names.
 
     This loop is the walk's cost; it is written for speed. An ``OSError`` other than that an
     entry vanished (no search permission, a broken disk) spoils the whole listing.
     """
     entries: list[Entry] = []
+    folders: list[str] = []
     hidden: list[str] = []
-    add, new, kinds = entries.append, tuple.__new__, _KINDS
+    add, new, type_mask, regular, directory = (
+        entries.append,
+        tuple.__new__,
+        _TYPE_MASK,
+        stat.S_IFREG,
+        stat.S_IFDIR,
+    )
     for item in found:
         name = item.name
         if name[0] == ".":
@@ -362,12 +372,17 @@ def _read_entries(found: Iterator[os.DirEntry[str]]) -> tuple[list[Entry], list[
             status = item.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        kind = kinds.get(status.st_mode & _TYPE_MASK)
-        if kind is not None:
-            size, mtime_ns = status.st_size, status.st_mtime_ns
-            fields = (name, kind, size, mtime_ns, status.st_ctime_ns, status.st_ino)
-            add(new(Entry, fields))
-    return entries, hidden
+        file_type = status.st_mode & type_mask
+        if file_type == regular:
+            kind = "file"
+        elif file_type == directory:
+            kind = "folder"
+            folders.append(name)
+        else:
+            continue
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+        add(new(Entry, (name, kind, size, mtime_ns, status.st_ctime_ns, status.st_ino)))
+    return entries, folders, hidden
 
 
 def _entry(name: str, status: os.stat_result) -> Entry | None:

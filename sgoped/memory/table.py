@@ -193,6 +193,8 @@ class PathTable:
 
     def pending(self) -> Iterator[int]:
         """Every pid whose content is to be read."""
+        if not self.status_counts[FileStatus.PENDING]:
+            return iter(())
         return (pid for pid in self.pids() if self.statuses[pid] == FileStatus.PENDING)
 
     def with_content(self) -> Iterator[int]:
