@@ -47,6 +47,7 @@ from scripts.benchmarks.scaling import (
     rows_of,
     typed_by_class,
 )
+from scripts.benchmarks.suggesting import without_repeats
 from scripts.benchmarks.svg import Scale, decades, spread
 from scripts.benchmarks.table import Goal, Row, render, summarise, to_json
 from scripts.benchmarks.tree import HALVES, beginning, collect, half_of, open_extended_tree
@@ -131,7 +132,9 @@ def test_first_letters_are_asked_once() -> None:
     assert beginnings(queries, 1, 2) == beginnings(queries, 1, 100)[:2]
     everything = typed_by_class(PATHS, 5, seed=1)
     assert set(everything) == {"one_letter", "two_letters", *CLASSES}
-    assert all(len(typed) == len(set(typed)) for typed in everything.values())
+    typed = [each for queries in everything.values() for each in queries]
+    assert len(typed) == len(set(typed))
+    assert without_repeats({"a": ["x", "x"], "b": ["y", "x"]}) == {"a": ["x"], "b": ["y"]}
 
 
 def test_a_namesake_in_a_folder_of_the_same_name_counts_as_found() -> None:

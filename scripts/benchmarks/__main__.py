@@ -4,7 +4,7 @@
   scripts/bench --quick               few samples over a small folder; under a minute
   scripts/bench --only P1,P4          some of them; `all` for those too that are seldom asked for
   scripts/bench ranking               Q1: suggestions against fzf (which must be installed)
-  scripts/bench scaling               S1: among 1,000 to a million files; some ten minutes
+  scripts/bench scaling               S1: among 1,000 to a million files; up to an hour
   scripts/bench retrieval --cisi DIR  Q2: content search, on the CISI test collection in DIR
   scripts/bench --json FILE           the rows for other programs as well, such as scripts/plot
   scripts/bench --check               says which goals are missed; exit code 1 if any is

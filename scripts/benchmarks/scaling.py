@@ -27,10 +27,10 @@ import aiohttp
 
 from scripts.benchmarks.bench import Bench, read_all
 from scripts.benchmarks.processes import Served, bench_server, daemon
-from scripts.benchmarks.queries import CLASSES, LITERAL_CLASSES, Query, beginnings, generate
+from scripts.benchmarks.queries import CLASSES, LITERAL_CLASSES, beginnings, generate
 from scripts.benchmarks.resident import memory_mib
 from scripts.benchmarks.samples import median, percentile
-from scripts.benchmarks.suggesting import MS, WAYS, Ask, in_turn, of_kind
+from scripts.benchmarks.suggesting import MS, WAYS, Ask, in_turn, of_kind, without_repeats
 from scripts.benchmarks.table import Goal, Judged, Row
 from scripts.benchmarks.tree import Tree
 
@@ -125,14 +125,9 @@ def typed_by_class(paths: Sequence[str], per_class: int, seed: int) -> dict[str,
     """What is asked: different queries of every class, and the first letters of all of them."""
     queries = generate(paths, per_class, seed)
     Random(seed).shuffle(queries)
-    letters = {
-        kind: beginnings(queries, chars, per_class) for kind, chars in LETTER_CLASSES.items()
-    }
-    return letters | {kind: _distinct(queries, kind) for kind in CLASSES}
-
-
-def _distinct(queries: Sequence[Query], kind: str) -> list[str]:
-    return list(dict.fromkeys(query.typed for query in queries if query.kind == kind))
+    typed = {kind: beginnings(queries, chars, per_class) for kind, chars in LETTER_CLASSES.items()}
+    typed |= {kind: [query.typed for query in queries if query.kind == kind] for kind in CLASSES}
+    return without_repeats(typed)
 
 
 async def _ask_all(

@@ -101,16 +101,10 @@ async def in_turn(
 def measure_prefixes(bench: Bench) -> Iterator[Row]:
     """P1: the median over a WebSocket, by class of query."""
     per_class = bench.samples(400, 40)
-    by_class = {
-        kind: _distinct(bench, kind, per_class, bench.options.seed) for kind in LITERAL_CLASSES
-    }
+    by_class = without_repeats(_typed(bench, per_class, bench.options.seed))
     asked = {typed for queries in by_class.values() for typed in queries}
-    warm = [
-        typed
-        for kind in LITERAL_CLASSES
-        for typed in _distinct(bench, kind, WARM_UP // 2, bench.options.seed + 5)
-        if typed not in asked
-    ]
+    others = _typed(bench, WARM_UP // 2, bench.options.seed + 5)
+    warm = [typed for queries in others.values() for typed in queries if typed not in asked]
     with bench.bench_server() as served, asyncio.Runner() as runner:
         bench.say("P1: prefixes over the WebSocket")
         seconds = runner.run(_ask_by_class(served.url, by_class, warm))
@@ -126,9 +120,21 @@ def measure_prefixes(bench: Bench) -> Iterator[Row]:
         )
 
 
-def _distinct(bench: Bench, kind: str, wanted: int, seed: int) -> list[str]:
-    queries = generate(bench.tree.paths, wanted, seed, (kind,))
-    return list(dict.fromkeys(query.typed for query in queries))
+def _typed(bench: Bench, per_class: int, seed: int) -> dict[str, list[str]]:
+    queries = generate(bench.tree.paths, per_class, seed, LITERAL_CLASSES)
+    return {
+        kind: [query.typed for query in queries if query.kind == kind] for kind in LITERAL_CLASSES
+    }
+
+
+def without_repeats(by_class: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """What is typed, each for the first class only that has it."""
+    seen: set[str] = set()
+    kept: dict[str, list[str]] = {}
+    for kind, queries in by_class.items():
+        kept[kind] = [typed for typed in dict.fromkeys(queries) if typed not in seen]
+        seen.update(kept[kind])
+    return kept
 
 
 async def _ask_by_class(
