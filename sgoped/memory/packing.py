@@ -18,6 +18,7 @@ from sgoped.memory.table import PathTable, TableColumns
 _HEAD_BYTES = 8
 _PID_BYTES = array("I").itemsize
 _STAT_BYTES = 8
+_WIDTHS = (*[_STAT_BYTES] * 4, 1, 1)
 _NO_REASONS = "{}"
 Row = tuple[bytes, bytes, str]
 
@@ -95,62 +96,76 @@ def unpack_directories(table: PathTable, rows: Iterable[Row], next_pid: int) -> 
 
 
 def _join(runs: list[_Packed], next_pid: int) -> TableColumns:
-    """The columns of rows that are runs of pids, with zeros where no row has a pid."""
-    columns = TableColumns()
-    parts: list[list[bytes]] = [[] for _ in range(6)]
-    widths = (*[_STAT_BYTES] * 4, 1, 1)
-    names = columns.names
+    """The columns of rows that are runs of pids, with zeros where no row has a pid.
+
+    Its loops are most of what loading costs, so they are written for speed.
+    """
+    parts: tuple[list[bytes], ...] = ([], [], [], [], [], [])
+    sizes, mtimes, ctimes, inodes, kinds, statuses = parts
+    packed_names: list[bytes] = []
     end = 0
-    for first, count, path, _, body in [*runs, _Packed(next_pid, 0, b"", b"", b"")]:
-        if first > end:
-            for part, width in zip(parts, widths, strict=True):
+    for first, count, _, _, body in [*runs, _Packed(next_pid, 0, b"", b"", b"")]:
+        if first != end:
+            if first < end:
+                raise ValueError("two stored directories share a pid")
+            for part, width in zip(parts, _WIDTHS, strict=True):
                 part.append(bytes(width * (first - end)))
-            columns.directory_of.extend([0] * (first - end))
-            names.extend([None] * (first - end))
-        elif first < end:
-            raise ValueError("two stored directories share a pid")
+        wide = _STAT_BYTES * count
+        sizes.append(body[:wide])
+        mtimes.append(body[wide : 2 * wide])
+        ctimes.append(body[2 * wide : 3 * wide])
+        inodes.append(body[3 * wide : 4 * wide])
+        at = 4 * wide + count
+        kinds.append(body[4 * wide : at])
+        statuses.append(body[at : at + count])
+        names = body[at + count :]
         if count:
-            found, at = _fields(body, count)
-            for part, field in zip(parts, found, strict=True):
-                part.append(field)
-            children = _names(body[at:], count)
-            columns.directory_of.extend([len(columns.directories)] * count)
-            columns.directories.append(os.fsdecode(path))
-            columns.children.append(dict(zip(children, range(first, first + count), strict=True)))
-            names += children
+            if names.count(b"\0") != count - 1:
+                raise ValueError("a stored directory does not hold as many names as it says")
+            packed_names.append(names)
         end = first + count
+    columns = TableColumns()
     for column, part in zip(columns.stats, parts, strict=False):
         column.frombytes(b"".join(part))
-    columns.kinds += b"".join(parts[4])
-    columns.statuses += b"".join(parts[5])
+    columns.kinds += b"".join(kinds)
+    columns.statuses += b"".join(statuses)
+    _add_names(columns, runs, os.fsdecode(b"\0".join(packed_names)).split("\0"), next_pid)
     return columns
 
 
-def _fields(body: bytes, count: int) -> tuple[list[bytes], int]:
-    """The six columns before the names, and where the names begin."""
-    wide = _STAT_BYTES * count
-    fields = [body[at : at + wide] for at in range(0, 4 * wide, wide)]
-    at = 4 * wide
-    return [*fields, body[at : at + count], body[at + count : at + 2 * count]], at + 2 * count
-
-
-def _names(packed: bytes, count: int) -> list[str]:
-    names = os.fsdecode(packed).split("\0")
-    if len(names) != count:
-        raise ValueError("a stored directory does not hold as many names as it says")
-    return names
+def _add_names(
+    columns: TableColumns, runs: list[_Packed], every_name: list[str], next_pid: int
+) -> None:
+    names, directory_of, children = columns.names, columns.directory_of, columns.children
+    taken = end = 0
+    for number, (first, count, _, _, _) in enumerate(runs):
+        if first > end:
+            names.extend([None] * (first - end))
+            directory_of.extend([0] * (first - end))
+        end = first + count
+        own = every_name[taken : taken + count]
+        taken += count
+        names += own
+        directory_of.extend([number] * count)
+        children.append(dict(zip(own, range(first, end), strict=True)))
+    names.extend([None] * (next_pid - end))
+    directory_of.extend([0] * (next_pid - end))
+    columns.directories.extend(os.fsdecode(run.path) for run in runs)
 
 
 def _scatter(row: _Packed, columns: TableColumns) -> None:
     """Put the children of a directory that changed since its first scan where they belong."""
-    pids = array("I", row.pids)
-    found, at = _fields(row.body, row.size)
-    names = _names(row.body[at:], row.size)
+    pids, count, body = array("I", row.pids), row.size, row.body
     number = len(columns.directories)
-    for column, field in zip(columns.stats, found, strict=False):
-        for pid, value in zip(pids, array(column.typecode, field), strict=True):
+    for index, column in enumerate(columns.stats):
+        start = index * _STAT_BYTES * count
+        values = array(column.typecode, body[start : start + _STAT_BYTES * count])
+        for pid, value in zip(pids, values, strict=True):
             column[pid] = value
-    for pid, name, kind, status in zip(pids, names, found[4], found[5], strict=True):
+    at = len(columns.stats) * _STAT_BYTES * count
+    kinds, statuses = body[at : at + count], body[at + count : at + 2 * count]
+    names = os.fsdecode(body[at + 2 * count :]).split("\0")
+    for pid, name, kind, status in zip(pids, names, kinds, statuses, strict=True):
         if columns.names[pid] is not None:
             raise ValueError("two stored directories share a pid")
         columns.names[pid] = name
