@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sgoped.memory.content_query import ContentQuery
 from sgoped.memory.document import Kind
 from sgoped.memory.table import PathTable
@@ -32,6 +34,31 @@ class ContentFilter:
             return False
         return not any(part in path for part in self._not_paths)
 
+    @property
+    def narrows(self) -> bool:
+        """Whether the index alone cannot tell the files; see ``Plan.suffixes``."""
+        several_dots = any("." in end[1:] for end in self._ends)
+        return bool(self._paths or self._not_paths or self._not_ends or several_dots)
+
     def accepted(self) -> list[int]:
-        """The pids of all files that pass; takes about 0.5 s for a million paths."""
-        return [pid for pid in self._table.pids() if self.accepts(pid)]
+        """Pids of all paths that pass, and of some that ``accepts`` does not.
+
+        Takes about 30 ms for 100,000 paths where a part of a path is asked for.
+        """
+        found: list[int] = []
+        for directory in self._table.directories():
+            above = f"{fold(directory)}/" if directory else ""
+            children = self._table.children(directory)
+            if not self._paths or self._may_hold(above, children):
+                found += [
+                    pid for name, pid in children.items() if self._passes(f"{above}{fold(name)}")
+                ]
+        return found
+
+    def _may_hold(self, above: str, names: Iterable[str]) -> bool:
+        """Whether the first part asked for may occur in a path of a directory."""
+        part = self._paths[0]
+        upper, slash, _ = part.rpartition("/")
+        if slash and f"/{above}".endswith(f"{upper}/"):
+            return True
+        return part in above or (not slash and part in fold("\n".join(names)))

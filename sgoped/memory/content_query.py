@@ -49,11 +49,6 @@ class ContentQuery:
     suffixes: tuple[str, ...] = ()
     not_suffixes: tuple[str, ...] = ()
 
-    @property
-    def filters(self) -> bool:
-        """Whether only some files are asked for."""
-        return bool(self.paths or self.not_paths or self.suffixes or self.not_suffixes)
-
 
 @dataclass(slots=True)
 class _Parts:

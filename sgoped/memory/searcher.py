@@ -112,7 +112,7 @@ class Searcher:
         if plan.empty:
             return []
         files = ContentFilter(table, query)
-        accepted = files.accepted if query.filters else None
+        accepted = files.accepted if files.narrows else None
 
         def search(plan: Plan, limit: int, per_file: int) -> list[BodyHit]:
             return bodies.search(plan, limit, files.accepts, per_file=per_file, accepted=accepted)

@@ -35,8 +35,6 @@ def test_the_parameters_add_to_the_filters_of_the_text() -> None:
     query = parse_query("a path:src ext:py", path="docs", ext=".md, rst")
     assert query.paths == ("docs", "src")
     assert query.suffixes == ("md", "rst", "py")
-    assert query.filters
-    assert not parse_query("a -b").filters
 
 
 pieces = st.sampled_from(
