@@ -49,6 +49,7 @@ class SearchIndex:
 
     Attributes:
         stamp: tantivy's opstamp of the last commit; 0 for a new index.
+        segment_sizes: Documents in each part of the index; every look-up pays for each part.
         dirty: Whether something was added or deleted since the last commit.
     """
 
@@ -96,7 +97,9 @@ class SearchIndex:
         self._seen_meta = meta.stat().st_mtime_ns
         self._index.reload()
         self._searcher = self._index.searcher()
-        self.stamp = int(json.loads(meta.read_bytes())["opstamp"])
+        told = json.loads(meta.read_bytes())
+        self.stamp = int(told["opstamp"])
+        self.segment_sizes = [int(segment["max_doc"]) for segment in told["segments"]]
 
     def catch_up(self) -> bool:
         """Search in what was merged since the last commit; whether there was anything.
@@ -134,11 +137,6 @@ class SearchIndex:
     def searcher(self) -> tantivy.Searcher:
         """What was committed last."""
         return self._searcher
-
-    @property
-    def segments(self) -> int:
-        """Of how many parts the index consists; every look-up pays for each."""
-        return int(self._searcher.num_segments)
 
     @property
     def count(self) -> int:

@@ -7,7 +7,12 @@ them, or eight times eight: they end as one segment.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 MERGED_AT_ONCE = 8
+MIN_LAYER_DOCS = 10_000
+LEVEL_LOG_SIZE = 0.75
 # What fits into the writer's memory; more would be cut into segments of another size.
 MAX_PORTION = 50_000
 # Below this one commit is made in well under a second.
@@ -25,6 +30,23 @@ def portion_size(waiting: int) -> int:
     return size
 
 
+def merges(segment_sizes: Sequence[int]) -> bool:
+    """Whether tantivy merges some of segments of these sizes.
+
+    Its ``LogMergePolicy`` with the defaults: eight whose sizes differ by less than 2 ** 0.75, where
+    those below 10,000 documents count as equal.
+    """
+    level: list[float] = []
+    for size in sorted(segment_sizes, reverse=True):
+        log = math.log2(max(size, MIN_LAYER_DOCS))
+        if not level or level[0] - log > LEVEL_LOG_SIZE:
+            level = []
+        level.append(log)
+        if len(level) >= MERGED_AT_ONCE:
+            return True
+    return False
+
+
 class Portions:
     """Tells when to commit, and when to wait for a merge, while many names are indexed."""
 
@@ -33,9 +55,9 @@ class Portions:
         self._left = 0
         self._waiting_since = 0.0
 
-    def must_wait(self, segments: int, now: float) -> bool:
-        """Whether eight segments are being merged: one made meanwhile would be left over."""
-        if segments < MERGED_AT_ONCE:
+    def must_wait(self, segment_sizes: Sequence[int], now: float) -> bool:
+        """Whether segments are being merged: one made meanwhile would be left over."""
+        if not merges(segment_sizes):
             self._waiting_since = 0.0
             return False
         self._waiting_since = self._waiting_since or now

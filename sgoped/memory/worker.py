@@ -283,7 +283,7 @@ class IndexWorker:
         if not self._unnamed:
             return False
         self.names.catch_up()
-        return self._portions.must_wait(self.names.segments, time.monotonic())
+        return self._portions.must_wait(self.names.segment_sizes, time.monotonic())
 
     def _index_names(self, seconds: float, *, urgent: bool) -> None:
         deadline = time.monotonic() + seconds
