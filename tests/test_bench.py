@@ -37,7 +37,7 @@ from scripts.benchmarks.queries import (
 from scripts.benchmarks.ranking import compare
 from scripts.benchmarks.resident import memory_mib
 from scripts.benchmarks.restarting import walk
-from scripts.benchmarks.retrieval import judgements, ndcg, records
+from scripts.benchmarks.retrieval import PlainBM25, judgements, ndcg, records
 from scripts.benchmarks.samples import median, percentile, ratio_interval
 from scripts.benchmarks.scaling import (
     Resources,
@@ -61,6 +61,13 @@ PATHS = [
     for first in ("Network", "keyboard", "window")
     for second in ("Manager", "Layout", "-colours")
 ]
+
+
+def test_the_baseline_counts_a_word_as_often_as_it_is_asked() -> None:
+    plain = PlainBM25({1: "one here", 2: "two here", 3: "neither"})
+    assert plain.search("one one two") == [1, 2]
+    assert plain.search("one two two") == [2, 1]
+    assert plain.search("...") == []
 
 
 def test_the_same_paths_and_seed_give_the_same_queries_of_every_class() -> None:

@@ -2,14 +2,17 @@
 
 The collection (1,460 abstracts, 112 questions, judgements) comes in the SMART format: ``.I``
 begins a record, ``.T``, ``.A``, ``.W``, ``.X`` its parts. Relevance is yes or no; nDCG is that of
-Järvelin and Kekäläinen (2002) with a logarithm of base 2.
+Järvelin and Kekäläinen (2002) with a logarithm of base 2. Both sides are asked the whole question.
+
+The baseline counts a word as often as the question holds it, as BM25 does; counting each word once
+would be weaker on these long questions (0.29 for 0.35).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,11 +20,11 @@ import tantivy
 
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.processes import Served, daemon
+from scripts.benchmarks.samples import ratio_interval
 from scripts.benchmarks.table import Goal, Row
 
 DEPTH = 10
-MAX_TERMS = 32
-MAX_CHARS = 512
+MAX_CHARS = 2000
 MAX_TOKEN_BYTES = 80
 _RECORD = re.compile(r"^\.I (\d+)\s*$", re.MULTILINE)
 _PART = re.compile(r"^\.([TAWXB])\s*$", re.MULTILINE)
@@ -85,13 +88,15 @@ class PlainBM25:
 
     def search(self, question: str) -> list[int]:
         """Numbers of the best documents for any of the words."""
-        terms = dict.fromkeys(self._analyzer.analyze(question[:MAX_CHARS]))
+        terms = Counter(self._analyzer.analyze(question[:MAX_CHARS]))
         clauses = [
             (
                 tantivy.Occur.Should,
-                tantivy.Query.term_query(self._schema, "body", term, "freq"),
+                tantivy.Query.boost_query(
+                    tantivy.Query.term_query(self._schema, "body", term, "freq"), float(count)
+                ),
             )
-            for term in list(terms)[:MAX_TERMS]
+            for term, count in terms.items()
         ]
         hits = self._searcher.search(tantivy.Query.boolean_query(clauses), DEPTH).hits
         numbers = self._searcher.fast_field_values("number", [address for _, address in hits])
@@ -126,6 +131,7 @@ def measure_retrieval(bench: Bench) -> Iterator[Row]:
         "",
         Goal("ratio", 1.1, at_most=False),
         f"{len(questions)} questions",
+        interval=ratio_interval([list(zip(ours, baseline, strict=True))], bench.options.seed),
     )
 
 
@@ -150,7 +156,6 @@ def _ask_daemon(
 
 
 def _search(served: Served, question: str) -> list[int]:
-    hits = served.request("GET", served.query("/api/search", q=question[:MAX_CHARS], limit=DEPTH))[
-        "hits"
-    ]
+    address = served.query("/api/search", q=question[:MAX_CHARS], limit=DEPTH)
+    hits = served.request("GET", address)["hits"]
     return [int(hit["path"].partition(".")[0]) for hit in hits]
