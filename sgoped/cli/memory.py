@@ -55,11 +55,11 @@ def files(client: Client, printer: Printer, query: str, limit: int | None) -> No
     printer.show(found, lambda: [one_line(item["metadata"]["path"]) for item in found])
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("query", nargs=-1, required=True)
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
-@click.option("--path", "folder", help="Only below this folder.")
-@click.option("--ext", help="Only files with this extension.")
+@click.option("--path", "part", help="Only files whose path contains this.")
+@click.option("--ext", help="Only files with this suffix, or one of several: py,md.")
 @asks_daemon
 def search(
     client: Client,
@@ -67,14 +67,21 @@ def search(
     *,
     query: tuple[str, ...],
     limit: int | None,
-    folder: str | None,
+    part: str | None,
     ext: str | None,
 ) -> None:
-    """Find passages in the contents of the files, as PATH:LINE: TEXT."""
+    """Find passages in the contents of the files, as PATH:LINE: TEXT.
+
+    Any of the words will do, more are better; '"some words"' must stand in this order. -word may
+    stand nowhere in the file. path:part, ext:py,md, -path:part and -ext:md select files.
+    """
+    unknown = [argument for argument in query if argument.startswith("--")]
+    if unknown:
+        raise click.NoSuchOption(unknown[0])
     words = " ".join(query).strip()
     if not words:
         raise click.UsageError("give some words to search for")
-    asked = {"q": words, "limit": limit, "path": folder, "ext": ext}
+    asked = {"q": words, "limit": limit, "path": part, "ext": ext}
     found = client.get("/api/search", asked)
     printer.show(found, lambda: [_hit(hit) for hit in found["hits"]])
 

@@ -193,7 +193,7 @@ class VersionReply(TypedDict):
 
 
 class HitReply(TypedDict):
-    """A passage that answers a search."""
+    """A passage that answers a search: its best lines, counted from 1, the last one included."""
 
     id: str
     path: str

@@ -18,10 +18,22 @@ from sgoped.web.wire import reply
 DEFAULT_HITS = 10
 DEFAULT_STATES = 100
 
-Q = Text("q", "Words to find in the files.", max_chars=MAX_QUERY_CHARS, required=True)
+Q = Text(
+    "q",
+    'Words to find in the files; any will do, more are better. `"some words"` must stand in this '
+    'order; `-word` and `-"some words"` may stand nowhere in the file; `path:part` and '
+    "`ext:py,md` select files, `-path:` and `-ext:` leave them out. Everything else is words. "
+    "Exclusions and filters alone find nothing. The first 2,000 characters are read.",
+    max_chars=MAX_QUERY_CHARS,
+    required=True,
+)
 LIMIT = Whole("limit", "10 by default.", minimum=1, maximum=100)
-PART = Text("path", "Only files whose path contains this.")
-EXT = Text("ext", "Only files with this suffix, with or without its dot.", max_chars=64)
+PART = Text("path", "Only files whose path contains this, in any case.")
+EXT = Text(
+    "ext",
+    "Only files with this suffix, with or without its dot, or one of several: `py,md`.",
+    max_chars=64,
+)
 
 STATE = Text(
     "state", "Only files in this state.", choices=("indexed", "pending", "skipped", "failed")

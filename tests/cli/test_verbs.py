@@ -144,6 +144,12 @@ def test_passages_are_found_with_their_lines(sgoped: Sgoped) -> None:
     hits = json.loads(sgoped("search", "tulips", "--json").stdout)["hits"]
     assert hits[0]["path"] == "garden.md"
     assert sgoped("search", "tulips", "--ext", "py").stdout == ""
+    assert sgoped("search", "tulips", "--ext", "py,md").stdout.startswith("garden.md:")
+    assert sgoped("search", "tulips", "-tulips").stdout == ""
+    assert sgoped("search", "tulips", "ext:py").stdout == ""
+    unknown = sgoped("search", "tulips", "--limt", "3")
+    assert unknown.returncode == 2
+    assert "--limt" in unknown.stderr
 
 
 def test_refresh_returns_when_the_index_is_true(sgoped: Sgoped, served: DaemonProcess) -> None:

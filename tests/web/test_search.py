@@ -27,8 +27,37 @@ async def test_a_search_is_narrowed_by_suffix_and_path(client: Client) -> None:
         assert [hit["path"] for hit in (await response.json())["hits"]] == ["src/foo.py"]
 
 
+async def test_the_query_s_own_filters_add_to_the_parameters(client: Client) -> None:
+    for query, found in (
+        ("engine ext:py,md", {"readme.md", "src/foo.py"}),
+        ("engine -path:src", {"readme.md"}),
+        ("engine -engine", set()),
+        ('"engine" path:foo', {"src/foo.py"}),
+        ("path:foo", set()),
+    ):
+        async with client.get("/api/search", params={"q": query}) as response:
+            assert response.status == 200
+            assert {hit["path"] for hit in (await response.json())["hits"]} == found, query
+    async with client.get("/api/search", params={"q": "engine ext:md", "ext": "py"}) as response:
+        assert len((await response.json())["hits"]) == 2
+
+
 async def test_hostile_queries_are_only_words(client: Client) -> None:
-    for query in ("(" * 4000, "NOT " * 1000, '"', "a:b", "[* TO *]", "\\", "\x00", "é" * 512):
+    for query in (
+        "(" * 4000,
+        "NOT " * 1000,
+        '"',
+        "a:b",
+        "[* TO *]",
+        "\\",
+        "\x00",
+        "é" * 512,
+        '"a' * 2000,
+        "-a " * 1300,
+        'path:"' * 600,
+        '-"(' * 1300,
+        "東" * 4000,
+    ):
         for path in ("/api/search", "/api/files"):
             async with client.get(path, params={"q": query}) as response:
                 assert response.status == 200, (path, query)
