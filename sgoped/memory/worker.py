@@ -21,17 +21,19 @@ from pathlib import Path
 
 from sgoped.memory.bodies import BodyIndex
 from sgoped.memory.deferred import DeferredHaystack
-from sgoped.memory.document import Kind, shown
+from sgoped.memory.document import Kind
 from sgoped.memory.ignore import IgnoreReader
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.kept import UNKNOWN_COUNT, KeptIndex
+from sgoped.memory.looking import compare_paths
 from sgoped.memory.matcher import PathHaystack
 from sgoped.memory.names import NameIndex
 from sgoped.memory.pacing import Pause
 from sgoped.memory.portions import Portions
 from sgoped.memory.reading import Body, BodyReader
 from sgoped.memory.reconciler import Reconciler
-from sgoped.memory.scanner import Entry, find_entry, scan_tree
+from sgoped.memory.release import release_memory
+from sgoped.memory.scanner import Entry, scan_tree
 from sgoped.memory.store import IndexMark, Store
 from sgoped.memory.table import FileStatus, PathTable
 
@@ -179,37 +181,8 @@ class IndexWorker:
         Raises:
             OSError: The memory folder itself cannot be opened; nothing was concluded.
         """
-        for path in paths:
-            try:
-                entry = find_entry(self._root, path, ignore=self._ignore)
-            except OSError:
-                if not self._root.is_dir():
-                    raise
-                log.warning("cannot look at %s", shown(path))
-                continue
-            self._see(path, entry)
+        compare_paths(self._root, paths, self._reconciler, self._ignore)
         self._take_difference(urgent=True)
-
-    def _see(self, path: str, entry: Entry | None) -> None:
-        if entry is None:
-            self._reconciler.see_nothing(path)
-            return
-        directory = path.rpartition("/")[0]
-        self._see_parents(directory)
-        self._reconciler.see_entry(directory, entry)
-        if entry.mode_kind == "folder":
-            for below, entries in scan_tree(self._root, path, ignore=self._ignore):
-                self._reconciler.see_directory(below, entries)
-
-    def _see_parents(self, directory: str) -> None:
-        """A file may be reported before the folders that were made for it."""
-        parts = directory.split("/") if directory else []
-        for depth in range(1, len(parts) + 1):
-            path = "/".join(parts[:depth])
-            if self.table.find(path) is None:
-                entry = find_entry(self._root, path, ignore=self._ignore)
-                if entry is not None:
-                    self._reconciler.see_entry("/".join(parts[: depth - 1]), entry)
 
     def _take_difference(self, *, urgent: bool) -> None:
         difference = self._reconciler.take()
@@ -358,7 +331,10 @@ class IndexWorker:
         """Search in what was merged meanwhile; whether more may come."""
         self.names.catch_up()
         self.bodies.catch_up()
-        return time.monotonic() - self._committed_at < MERGE_SECONDS
+        if time.monotonic() - self._committed_at < MERGE_SECONDS:
+            return True
+        release_memory()
+        return False
 
     def _save(self) -> None:
         mark = IndexMark(
