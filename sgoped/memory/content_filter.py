@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from sgoped.memory.content_query import ContentQuery
 from sgoped.memory.document import Kind
 from sgoped.memory.table import PathTable
 from sgoped.memory.words import fold
+
+DIRECTORIES_PER_TURN = 200
 
 
 class ContentFilter:
@@ -46,7 +49,10 @@ class ContentFilter:
         Takes about 30 ms for 100,000 paths where a part of a path is asked for.
         """
         found: list[int] = []
-        for directory in self._table.directories():
+        for number, directory in enumerate(self._table.directories()):
+            if number % DIRECTORIES_PER_TURN == 0:
+                # The event loop's turn: it waits for the interpreter's lock.
+                time.sleep(0)
             above = f"{fold(directory)}/" if directory else ""
             children = self._table.children(directory)
             if not self._paths or self._may_hold(above, children):

@@ -22,6 +22,7 @@ PLACE_CHARS = 1000
 
 # A word as the index cuts it; the vowel signs of Indic and Thai script belong to theirs.
 _WORD = re.compile("(?:[^\\W_]|[\u0900-\u0963\u0971-\u0e3a\u0e40-\u0e4e])+")
+_ASCII_WORD = re.compile("[a-z0-9]+")
 
 Range = tuple[int, int]
 
@@ -115,15 +116,13 @@ def _find_words(lines: Sequence[str], forms: Collection[str]) -> list[_Token] | 
     text = "\n".join(lines)
     if len(text) > MAX_QUICK_CHARS or not text.isascii():
         return None
-    pattern = re.compile(
-        rf"(?<![^\W_])(?:{'|'.join(map(re.escape, sorted(forms)))})(?![^\W_])", re.ASCII
-    )
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     tokens: list[_Token] = []
-    for match in pattern.finditer(text.lower()):
-        number = bisect_right(starts, match.start()) - 1
-        offset = starts[number]
-        tokens.append(_Token(number, match.start() - offset, match.end() - offset, match[0]))
+    for match in _ASCII_WORD.finditer(text.lower()):
+        if match[0] in forms:
+            number = bisect_right(starts, match.start()) - 1
+            offset = starts[number]
+            tokens.append(_Token(number, match.start() - offset, match.end() - offset, match[0]))
     return tokens
 
 
