@@ -6,8 +6,8 @@ menus show. Sections come one below the other, names first.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from sgoped.actions import Action, ActionRegistry
@@ -222,7 +222,7 @@ def _size_words(size: int) -> str:
 def _timestamp(mtime_ns: int) -> str:
     """ISO 8601 UTC, to the second; the epoch for a time that no calendar holds."""
     try:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(mtime_ns // _NS))
+        return datetime.fromtimestamp(mtime_ns // _NS, UTC).isoformat()[:-6] + "Z"
     except (OverflowError, ValueError, OSError):
         return "1970-01-01T00:00:00Z"
 

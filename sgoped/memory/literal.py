@@ -22,7 +22,7 @@ from sgoped.memory.matcher import (
     score_literal,
     shared_name_penalty,
 )
-from sgoped.memory.names import MAX_DISTINCT_NAMESAKES, NameIndex
+from sgoped.memory.names import MAX_DISTINCT_NAMESAKES, NameIndex, is_whole
 from sgoped.memory.path_query import PathQuery
 from sgoped.memory.table import PathTable
 from sgoped.memory.uses import Uses
@@ -73,8 +73,9 @@ class LiteralSearch:
     def _stages(self) -> Iterator[tuple[str, Iterable[int]]]:
         """Each sort of match with its pids, best sort first; none is searched before it is due."""
         names, query, count = self._names, self._query, self._limit + SPARE
-        yield NAME_WHOLE, names.by_exact(query.text, count)
-        yield NAME_START, names.by_start(query.text, count)
+        starts = names.by_start(query.text, count)
+        yield NAME_WHOLE, self._exact(starts, count)
+        yield NAME_START, starts
         if query.tight:
             yield NAME_START, names.by_tight(query.tight, count)
         if len(query.tokens) > 1:
@@ -84,8 +85,16 @@ class LiteralSearch:
         yield NAME_MIDDLE, self._holding(token, names.by_middle((token,), 2 * count))
         yield FOLDER_START, names.by_directory(token, count)
 
+    def _exact(self, starts: Sequence[int], count: int) -> list[int]:
+        """The names that are just what was typed; they begin so, but a full list may lack some."""
+        text = self._query.text
+        if len(starts) >= count:
+            return self._names.by_exact(text, count)
+        names = self._table.names
+        return [pid for pid in starts if (name := names[pid]) and is_whole(text, fold(name))]
+
     def _take(self, why: str, pids: Iterable[int]) -> None:
-        candidate, seen = self._table.shown_candidate, self._seen
+        candidate, seen, limit = self._table.shown_candidate, self._seen, self._limit
         distinct, shared = self._distinct, self._shared
         for pid in pids:
             shown = None if pid in seen else candidate(pid)
@@ -97,6 +106,8 @@ class LiteralSearch:
                 why is NAME_WHOLE and len(distinct) < MAX_SHARED_EXACT
             ):
                 distinct.append(Found(pid, path, why))
+                if len(distinct) >= limit:
+                    return
             else:
                 shared.append(Found(pid, path, why))
 

@@ -23,6 +23,9 @@ from sgoped.memory.words import fold, joined, split_words
 SHORT = 2
 MAX_GRAM = 32
 TRIGRAM = 3
+# The pid is part of the prior: asking for it separately would cost as much as a search.
+PID_BITS = 32
+PID_MASK = 2**PID_BITS - 1
 # Holds a whole portion (see portions): about 2.5 kB for each name.
 HEAP_BYTES = 160_000_000
 MAX_DISTINCT_NAMESAKES = 2
@@ -82,7 +85,7 @@ class NameIndex(SearchIndex):
         self.add(
             {
                 "pid": pid,
-                "prior": _prior(folded, path, namesakes, folder=folder),
+                "prior": _prior(folded, path, namesakes, folder=folder) << PID_BITS | pid,
                 "name": folded,
                 "word": words,
                 "start": starts,
@@ -176,10 +179,12 @@ class NameIndex(SearchIndex):
     def _search(self, query: Query, limit: int) -> list[int]:
         searcher = self.searcher()
         hits = searcher.search(query, limit, count=False, order_by_field="prior").hits
-        if not hits:
-            return []
-        pids = searcher.fast_field_values("pid", [address for _, address in hits])
-        return [int(pid) for pid in pids if pid is not None]
+        return [int(prior) & PID_MASK for prior, _ in hits]
+
+
+def is_whole(text: str, name: str) -> bool:
+    """Whether ``text`` is all of a folded name, with all, some or none of its suffixes."""
+    return name == text or (name.startswith(text) and text in _exact(name))
 
 
 def _exact(name: str) -> list[str]:

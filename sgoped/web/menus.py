@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from sgoped.suggestions import Card, FoundFile, Menu
@@ -18,55 +16,38 @@ class MenuEncoder:
     def __init__(self) -> None:
         self._over_http: WeakKeyDictionary[Menu, bytes] = WeakKeyDictionary()
         self._over_socket: WeakKeyDictionary[Menu, bytes] = WeakKeyDictionary()
-        self._cards: dict[Card, tuple[bytes, bytes, bytes]] = {}
+        self._http_cards: dict[Card, bytes] = {}
+        self._socket_cards: dict[Card, bytes] = {}
         self._whys: dict[str, bytes] = {}
 
     def http(self, menu: Menu) -> bytes:
         """The menu as a JSON list."""
-        return self._encode(menu, self._over_http, self._http_item)
+        return self._encode(menu, self._over_http, self._http_cards, typed=True)
 
     def socket(self, menu: Menu) -> bytes:
         """The same without each item's ``type``, which the socket's message does not have."""
-        return self._encode(menu, self._over_socket, self._socket_item)
+        return self._encode(menu, self._over_socket, self._socket_cards, typed=False)
 
     def _encode(
         self,
         menu: Menu,
-        kept: WeakKeyDictionary[Menu, bytes],
-        item: Callable[[FoundFile], bytes],
+        texts: WeakKeyDictionary[Menu, bytes],
+        cards: dict[Card, bytes],
+        *,
+        typed: bool,
     ) -> bytes:
-        text = kept.get(menu)
+        text = texts.get(menu)
         if text is None:
-            text = kept[menu] = b"[%b]" % b",".join(map(item, menu.files))
+            if len(cards) >= MAX_KEPT_CARDS:
+                cards.clear()
+            items = []
+            for found in menu.files:
+                card = cards.get(found.card)
+                if card is None:
+                    card = cards[found.card] = _open(found.card, typed=typed)
+                items.append(card + self._why(found))
+            text = texts[menu] = b"[%b]" % b",".join(items)
         return text
-
-    def _http_item(self, found: FoundFile) -> bytes:
-        head, kind, metadata = self._parts(found.card)
-        return b"%b%b%b%b" % (head, kind, metadata, self._why(found))
-
-    def _socket_item(self, found: FoundFile) -> bytes:
-        head, _, metadata = self._parts(found.card)
-        return b"%b%b%b" % (head, metadata, self._why(found))
-
-    def _parts(self, card: Card) -> tuple[bytes, bytes, bytes]:
-        parts = self._cards.get(card)
-        if parts is None:
-            if len(self._cards) >= MAX_KEPT_CARDS:
-                self._cards.clear()
-            parts = self._cards[card] = (
-                _open({"id": card.id, "label": card.label, "description": card.description}),
-                b',"type":%b' % encode(card.kind),
-                b',"metadata":%b'
-                % _open(
-                    {
-                        "type": card.kind,
-                        "path": card.path,
-                        "size": card.size,
-                        "modified": card.modified,
-                    }
-                ),
-            )
-        return parts
 
     def _why(self, found: FoundFile) -> bytes:
         why = self._whys.get(found.why)
@@ -76,6 +57,15 @@ class MenuEncoder:
         return b',"why":%b,"matches":[%b],"target":"%b"}}' % (why, spans, found.target.encode())
 
 
-def _open(value: dict[str, Any]) -> bytes:
-    """A JSON object without its closing brace."""
-    return encode(value)[:-1]
+def _open(card: Card, *, typed: bool) -> bytes:
+    """A card as JSON but for the two closing braces, since more of its metadata follow."""
+    metadata = {
+        "type": card.kind,
+        "path": card.path,
+        "size": card.size,
+        "modified": card.modified,
+    }
+    value = {"id": card.id, "label": card.label, "description": card.description}
+    if typed:
+        value["type"] = card.kind
+    return encode({**value, "metadata": metadata})[:-2]
