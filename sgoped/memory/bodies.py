@@ -34,6 +34,8 @@ MAX_KEPT_DIRECTORIES = 1000
 FIRST_PAGE = 60
 NEXT_PAGE = 500
 LAST_PAGE = 4000
+# A condition on more files than these takes longer than looking at many candidates.
+MAX_SELECTED = 20_000
 
 _UNFINISHED = re.compile(r"\w+$")
 
@@ -200,8 +202,7 @@ class BodyIndex(SearchIndex):
             return []
         searcher = self.searcher()
         hits: list[BodyHit] = []
-        for size in (max(FIRST_PAGE, 4 * limit), NEXT_PAGE, LAST_PAGE):
-            pids = accepted() if accepted and size == LAST_PAGE else None
+        for size, pids in _attempts(limit, accepted):
             candidates = _fetch(searcher, self._builder.build(plan, pids, every=every), size)
             excluded = self._excluded(searcher, plan, candidates)
             hits = _select(candidates, limit, accepts, per_file, excluded)
@@ -219,6 +220,19 @@ class BodyIndex(SearchIndex):
         found = searcher.search(self._builder.holding(plan.excluded, pids), LAST_PAGE, count=False)
         addresses = [address for _, address in found.hits]
         return frozenset(map(int, searcher.fast_field_values("pid", addresses)))  # type: ignore[arg-type]
+
+
+def _attempts(
+    limit: int, accepted: Callable[[], Sequence[int]] | None
+) -> Iterator[tuple[int, Sequence[int] | None]]:
+    """How many candidates to look at, and of which files; dearer ones only where it takes them."""
+    yield max(FIRST_PAGE, 4 * limit), None
+    yield NEXT_PAGE, None
+    pids = accepted() if accepted else None
+    if pids is None or len(pids) > MAX_SELECTED:
+        yield LAST_PAGE, None
+    if pids is not None:
+        yield LAST_PAGE, pids
 
 
 def _fetch(searcher: tantivy.Searcher, query: Query, limit: int) -> list[BodyHit]:
