@@ -46,18 +46,26 @@ def pack_directory(table: PathTable, directory: str) -> Row | None:
     pids = array("I", children.values())
     columns = (table.sizes, table.mtimes_ns, table.ctimes_ns, table.inodes)
     path = os.fsencode(directory)
-    reasons = json.dumps({str(pid): table.reasons[pid] for pid in pids if pid in table.reasons})
+    known = table.reasons
+    reasons = json.dumps({str(pid): known[pid] for pid in pids if pid in known} if known else {})
     packed = b"".join(
         [
             len(pids).to_bytes(4, "little"),
             pids.tobytes(),
-            *(array(c.typecode, map(c.__getitem__, pids)).tobytes() for c in columns),
+            *(_gather(column, pids) for column in columns),
             bytes(map(table.kinds.__getitem__, pids)),
             bytes(map(table.statuses.__getitem__, pids)),
             os.fsencode("\0".join(children)),
         ]
     )
     return path, _checksum(path, packed, reasons) + packed, reasons
+
+
+def _gather(column: array[int], pids: array[int]) -> bytes:
+    first = pids[0]
+    if pids == array("I", range(first, first + len(pids))):
+        return column[first : first + len(pids)].tobytes()
+    return array(column.typecode, map(column.__getitem__, pids)).tobytes()
 
 
 def _checksum(path: bytes, packed: bytes | memoryview, reasons: str) -> bytes:
