@@ -1,10 +1,11 @@
 """Asks a long question again with the words of its best passages (pseudo-relevance feedback).
 
-Rocchio's expansion as in Lavrenko and Croft (2001): a word is worth its share of the best
-passages, weighed by their scores, times its inverse document frequency. On CISI it takes nDCG@10
-from 1.09 to 1.17 times plain BM25. It finds a known file worse (0.96 for 1.06 on manual pages
-asked for in four to five words), since there the best passages but one are wrong, so short
-queries are answered as they are: a question of six telling words or more describes a subject.
+A word is worth its share of the best passages, weighed by their scores (Lavrenko and Croft, 2001),
+times its inverse document frequency, and is added to the question (Rocchio, 1971). On CISI it takes
+nDCG@10 from 1.14 to 1.17 times plain BM25, stop words being left out on both ways. Known files are
+found worse by it (functions 1.16 for 1.20, manual pages 1.03 for 1.05, when four words suffice for
+it), since all of the best passages but one are wrong there. So short queries are answered as they
+are: seven telling words or more describe a subject.
 """
 
 from __future__ import annotations

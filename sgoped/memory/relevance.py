@@ -1,17 +1,20 @@
 """What makes a passage answer a query: the weights, and the tantivy query they become.
 
 On top of BM25 (Robertson and Zaragoza, 2009), each measured as nDCG@10 over plain BM25 of the same
-words on CISI, on functions found by their doc strings, on manual pages found by their one-line
-descriptions, and on the pages those refer to:
+words, on CISI, on functions asked for by their doc strings, on manual pages asked for by their
+one-line descriptions, and on the pages those refer to; nothing was fitted to one of them:
 
-- Stop words are left out, words said twice count twice, forms of one word stand for each other
-  and the form that was typed counts most: 1.09, 1.20, 1.02, 1.04. Forms are one concept whose
-  best form scores, with the frequency of all (a weighted synonym, Robertson et al., 2004, as
-  a disjunction maximum); their sum finds known files 15 % worse.
+- Stop words are left out, forms of one word stand for each other, and the form that was typed
+  counts most: 1.09, 1.20, 1.02, 1.04. A word's forms are one concept whose best form scores, with
+  the frequency of all together, after the synonyms of Pirkola (1998); adding their scores up finds
+  known files 15 % worse. A word typed twice counts twice, for both sides.
 - Words typed side by side that stand near each other (sequential dependence, Metzler and Croft,
-  2005): 1.08, 1.21, 1.06, 1.08; only for short queries, where it wins.
+  2005): 1.08, 1.21, 1.06, 1.08. Only for short queries, because of the first figure.
 - Long questions are asked again with the words of the best passages; see ``feedback``.
 - Words of the file's path count a little.
+
+All together, with passages against whole files: 1.16, 1.16, 1.03, 1.03. Cutting manual pages into
+passages costs 2 to 4 % of that; no sum over the passages of a file won it back.
 """
 
 from __future__ import annotations

@@ -81,8 +81,9 @@ class Searcher:
         """
         if limit <= 0:
             return []
-        asked = parse_query(query, path, ext)
-        return await self._run(lambda: self._search(asked, limit, per_file, max_lines))
+        return await self._run(
+            lambda: self._search(parse_query(query, path, ext), limit, per_file, max_lines)
+        )
 
     async def content_hits(
         self, query: str, limit: int, skip_pids: Collection[int] = ()
