@@ -70,6 +70,8 @@ class NameIndex(SearchIndex):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, "names", _schema(), _analyzers(), HEAP_BYTES)
+        # The last directory and its words: paths of one directory mostly come together.
+        self._above: tuple[str, list[str]] = ("", [])
 
     def add_path(self, pid: int, path: str, namesakes: int = 1, *, folder: bool = False) -> None:
         """Add a path under a pid that the index does not hold.
@@ -90,12 +92,17 @@ class NameIndex(SearchIndex):
                 "word": words,
                 "start": starts,
                 "tight": tight,
-                "directory": split_words(directory),
+                "directory": self._words_above(directory),
                 "trigram": folded if folded == tight else [folded, tight],
                 "exact": _exact(folded),
                 "whole": words,
             }
         )
+
+    def _words_above(self, directory: str) -> list[str]:
+        if directory != self._above[0]:
+            self._above = (directory, split_words(directory))
+        return self._above[1]
 
     def remove(self, pid: int) -> None:
         """Remove the path of a pid."""

@@ -81,3 +81,9 @@ def test_a_query_is_cut_before_it_can_cost_anything() -> None:
 
 def test_joining_leaves_separators_out() -> None:
     assert joined("foo.Test_ts") == "footestts"
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=40))
+def test_plain_names_are_split_as_any_other(name: str) -> None:
+    # The other letter makes it take the way of all other alphabets.
+    assert split_words(f"{name} \u00e9") == list(dict.fromkeys([*split_words(name), "e"]))
