@@ -80,6 +80,16 @@ def test_rarer_words_and_shorter_passages_rank_higher(bodies: BodyIndex) -> None
     assert found(bodies, "common rare")[0] == 1
 
 
+def test_of_equal_passages_the_one_that_stands_higher_in_its_file_comes_first(
+    bodies: BodyIndex,
+) -> None:
+    filler = "\n".join(["filler line"] * 2000)
+    bodies.add_text(1, "a.txt", f"{filler}\nzebra at last\n")
+    bodies.add_text(2, "b.txt", f"zebra at first\n{filler}")
+    bodies.commit()
+    assert found(bodies, "zebra") == [2, 1]
+
+
 def test_one_file_does_not_fill_the_answer(bodies: BodyIndex) -> None:
     bodies.add_text(1, "a.txt", "\n".join(["zebra " * 60] * 40))
     bodies.add_text(2, "b.txt", "one zebra among many other words " * 20)
