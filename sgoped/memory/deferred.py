@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from sgoped.memory.matcher import PathHaystack
+from sgoped.memory.haystack import PathHaystack
 from sgoped.memory.table import PathTable
 
 # Fewer are made ready at once.
@@ -34,11 +34,17 @@ class DeferredHaystack:
     def fill(self) -> None:
         """Take in every path of the table, unless that was done."""
         if not self._filled.is_set():
-            paths = ((pid, self._table.path(pid) or "") for pid in self._table.visible())
-            self._haystack.update(paths, ())
+            self._fill()
             self._filled.set()
+
+    def _fill(self) -> None:
+        fresh = PathHaystack()
+        fresh.update(((pid, self._table.path(pid) or "") for pid in self._table.visible()), ())
+        self._haystack = fresh
 
     def update(self, added: Iterable[tuple[int, str]], removed: Iterable[int]) -> None:
         """Take in a change; what is not filled yet will learn of it from the table."""
         if self._filled.is_set():
             self._haystack.update(added, removed)
+            if self._haystack.outdated:
+                self._fill()

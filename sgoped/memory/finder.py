@@ -89,7 +89,7 @@ class Finder:
     async def _find_near(self, asked: PathQuery, limit: int) -> Sequence[Near]:
         """Search in a thread, unless that takes longer than the search."""
         worker = self._worker
-        search = FuzzySearch(worker.names, worker.haystack, worker.table, self._uses)
+        search = FuzzySearch(worker.names, lambda: worker.haystack, worker.table, self._uses)
         if len(worker.table) < MIN_PATHS_FOR_THREAD:
             return search.run(asked.tokens, limit)
         loop = asyncio.get_running_loop()
@@ -123,6 +123,7 @@ def _suffices(asked: PathQuery, found: Sequence[Found], limit: int) -> bool:
     return (
         len(found) >= min(limit, ENOUGH_LITERAL)
         or asked.letters < MIN_FUZZY_CHARS
+        or (len(asked.tokens) > 1 and len(found) > 0)
         or any(one.why in STARTS for one in found)
     )
 

@@ -5,10 +5,11 @@ Costs milliseconds where a literal look-up costs microseconds, so it runs when t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from sgoped.memory.document import Kind, shown
+from sgoped.memory.document import Kind
+from sgoped.memory.haystack import PathHaystack
 from sgoped.memory.matcher import (
     FOLDER_AND_NAME,
     FOLDER_WEIGHT,
@@ -16,23 +17,22 @@ from sgoped.memory.matcher import (
     LETTERS,
     SIMILAR_NAME,
     USE_WEIGHT,
-    PathHaystack,
     score_literal,
     score_scattered,
-    score_typo,
     shared_name_penalty,
 )
 from sgoped.memory.names import NameIndex
 from sgoped.memory.table import PathTable
 from sgoped.memory.uses import Uses
-from sgoped.memory.words import split_words
 
 MIN_TYPO_CHARS = 4
-MAX_TYPOS = 40
+TYPO_POINTS = 0.38
+TYPO_START_POINTS = 0.25
+PLACE_WEIGHT = 0.001
 MIN_PART_CHARS = 3
 MAX_SPLITS = 12
 SPLIT_POINTS = 0.3
-# With so many similar names, letters scattered over whole paths would only add noise.
+# With so many similar names, scattered letters would only add noise.
 ENOUGH = 3
 
 
@@ -49,7 +49,11 @@ class FuzzySearch:
     """Finds near paths; safe to run in any thread."""
 
     def __init__(
-        self, names: NameIndex, haystack: PathHaystack, table: PathTable, uses: Uses
+        self,
+        names: NameIndex,
+        haystack: Callable[[], PathHaystack],
+        table: PathTable,
+        uses: Uses,
     ) -> None:
         self._names = names
         self._haystack = haystack
@@ -59,17 +63,16 @@ class FuzzySearch:
     def run(self, tokens: Sequence[str], limit: int) -> list[Near]:
         """The nearest paths, best first; about ``limit``."""
         found: dict[int, Near] = {}
-        self._offer_scattered(found, tokens, self._haystack.search_tails(tokens, limit))
-        if len(tokens) == 1:
-            self._offer_split(found, tokens[0], limit)
         if min(map(len, tokens)) >= MIN_TYPO_CHARS:
-            whole = self._names.by_typo(tokens, MAX_TYPOS, whole=True)
-            self._offer_typos(found, tokens, whole)
-            if len(whole) < limit:
-                beginnings = self._names.by_typo(tokens, MAX_TYPOS, whole=False)
-                self._offer_typos(found, tokens, beginnings)
+            typos = self._names.by_typo(tokens, limit, whole=True)
+            self._offer_typos(found, typos, TYPO_POINTS)
         if len(found) < ENOUGH:
-            self._offer_scattered(found, tokens, self._haystack.search_paths(tokens, limit))
+            self._offer_scattered(found, tokens, self._haystack().search(tokens, limit))
+            if len(tokens) == 1:
+                self._offer_split(found, tokens[0], limit)
+        if len(found) < ENOUGH and min(map(len, tokens)) >= MIN_TYPO_CHARS:
+            typos = self._names.by_typo(tokens, limit, whole=False)
+            self._offer_typos(found, typos, TYPO_START_POINTS)
         return sorted(found.values(), key=lambda near: (-near.score, len(near.path), near.path))
 
     def _offer_split(self, found: dict[int, Near], token: str, limit: int) -> None:
@@ -83,15 +86,15 @@ class FuzzySearch:
                     score += self._favour(pid, path) - LENGTH_WEIGHT * len(path)
                     _offer(found, Near(pid, path, score, FOLDER_AND_NAME))
 
-    def _offer_typos(
-        self, found: dict[int, Near], tokens: Sequence[str], pids: Iterable[int]
-    ) -> None:
-        for pid in pids:
+    def _offer_typos(self, found: dict[int, Near], pids: Iterable[int], points: float) -> None:
+        """Names with a word that is near; the index gives them in their order."""
+        for place, pid in enumerate(pids):
             path = self._path(pid)
             if path is not None:
-                score = score_typo(tokens, split_words(shown(path.rpartition("/")[2])))
-                score += self._favour(pid, path) - LENGTH_WEIGHT * len(path)
-                _offer(found, Near(pid, path, score, SIMILAR_NAME))
+                points_here = points - place * PLACE_WEIGHT
+                if self._uses:
+                    points_here += USE_WEIGHT * min(1.0, self._uses.weight(path) / 4)
+                _offer(found, Near(pid, path, points_here, SIMILAR_NAME))
 
     def _offer_scattered(
         self, found: dict[int, Near], tokens: Sequence[str], hits: Iterable[tuple[int, int]]

@@ -31,7 +31,7 @@ from sgoped.memory.words import fold, joined
 # Fetched beyond the limit, because some are shared names or gone by the time they are seen.
 SPARE = 6
 MAX_SHARED_EXACT = 3
-MAX_SCORED = 60
+MAX_SCORED = 40
 
 
 class Found(NamedTuple):

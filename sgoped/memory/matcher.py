@@ -2,20 +2,15 @@
 
 Literal matches rank by where they lie (whole name, start of the name, start of a word, inside a
 word, directory), then typos, then letters scattered in order. Coverage, length and use only
-order matches of the same sort. The subsequence search is frizbee's Smith-Waterman matcher, as
-in fzf's scoring of boundaries and gaps.
+order matches of the same sort.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from frizbee import Haystacks, Matcher, Scoring
-
-from sgoped.memory.document import shown
 from sgoped.memory.words import fold, fold_mapped, joined
 
 # Sorts of match, as people are told.
@@ -35,8 +30,6 @@ WORD_POINTS = 0.9
 MIDDLE_POINTS = 0.7
 FOLDER_POINTS = 0.5
 FOLDER_MIDDLE_POINTS = 0.42
-TYPO_WORD = 0.38
-TYPO_PREFIX = 0.16
 SCATTERED = 0.2
 MAX_TIGHTNESS = 1.6
 ABSENT = 0.0
@@ -53,11 +46,6 @@ FOLDER_WEIGHT = 0.05
 MAX_FOUND_STARTS = 8
 # frizbee's points for one matched character, the unit its scores are compared by.
 CHAR_POINTS = 16
-# Initials of words are what people type when they leave letters out.
-BOUNDARY_POINTS = 8
-DEAD_SHARE = 0.25
-TAIL_PARTS = 2
-SEARCH_THREADS = 2
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -147,44 +135,6 @@ def begins_word(text: str, at: int) -> bool:
     return here.isdigit() != before.isdigit()
 
 
-def score_typo(tokens: Sequence[str], words: Sequence[str]) -> float:
-    """Score a name by its words, for tokens with one edit or transposition each.
-
-    A token that is nearly a whole word counts more than one that is nearly its beginning. Zero
-    when a token is near to none of the words.
-    """
-    total = 0.0
-    for token in tokens:
-        best = max((_nearness(token, word) for word in words), default=0.0)
-        if best == 0.0:
-            return 0.0
-        total += best
-    return total / len(tokens)
-
-
-def _nearness(token: str, word: str) -> float:
-    if within_one_edit(token, word):
-        return TYPO_WORD
-    length = len(token)
-    if any(within_one_edit(token, word[:end]) for end in (length - 1, length, length + 1)):
-        return TYPO_PREFIX + (TYPO_WORD - TYPO_PREFIX) * min(1.0, length / len(word)) * 0.9
-    return 0.0
-
-
-def within_one_edit(one: str, other: str) -> bool:
-    """Whether at most one insertion, deletion, substitution or adjacent swap parts the two."""
-    short, long = sorted((one, other), key=len)
-    if len(long) - len(short) > 1:
-        return False
-    at = 0
-    while at < len(short) and short[at] == long[at]:
-        at += 1
-    if len(short) < len(long):
-        return short[at:] == long[at + 1 :]
-    swapped = long[at : at + 2] == short[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
-    return swapped or short[at + 1 :] == long[at + 1 :]
-
-
 def score_scattered(tokens: Sequence[str], points: int) -> float:
     """Score a path whose letters hold the tokens in order, by frizbee's points."""
     typed = sum(map(len, tokens))
@@ -196,62 +146,6 @@ def shared_name_penalty(namesakes: int) -> float:
     if namesakes <= 2:  # noqa: PLR2004 - a file and its copy or its test are still distinct
         return 0.0
     return SHARED_NAME_WEIGHT * (1.0 + min(1.0, math.log2(namesakes) / MAX_SHARED_LOG2))
-
-
-class PathHaystack:
-    """Every path, folded, in frizbee's memory, for subsequence search without the GIL.
-
-    The last folder and the name are searched apart: letters scattered over a whole path match
-    almost everything. Removed paths stay until a quarter is dead; a lock keeps changes and
-    searches apart, so a search may wait for a change and belongs in a thread.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._whole = Haystacks()
-        self._tails = Haystacks()
-        self._pids: list[int] = []
-        self._paths: dict[int, str] = {}
-
-    def update(self, added: Iterable[tuple[int, str]], removed: Iterable[int]) -> None:
-        """Forget ``removed`` pids, then take in ``added`` pids with their paths."""
-        with self._lock:
-            for pid in removed:
-                self._paths.pop(pid, None)
-            fresh = {pid: fold(shown(path)) for pid, path in added}
-            self._paths.update(fresh)
-            if len(self._pids) + len(fresh) > len(self._paths) * (1 + DEAD_SHARE) + 1000:
-                fresh, self._pids = self._paths, []
-                self._whole, self._tails = Haystacks(), Haystacks()
-            self._pids += fresh
-            self._whole.extend(list(fresh.values()))
-            self._tails.extend([_tail(path) for path in fresh.values()])
-
-    def search_tails(self, tokens: Sequence[str], limit: int) -> list[tuple[int, int]]:
-        """The best ``(pid, points)`` whose last folder and name hold the tokens' letters."""
-        return self._search(tokens, limit, whole=False)
-
-    def search_paths(self, tokens: Sequence[str], limit: int) -> list[tuple[int, int]]:
-        """The best ``(pid, points)`` whose whole path holds the tokens' letters; three times dearer."""
-        return self._search(tokens, limit, whole=True)
-
-    def _search(self, tokens: Sequence[str], limit: int, *, whole: bool) -> list[tuple[int, int]]:
-        matcher = Matcher(
-            "".join(tokens),
-            max_typos=0,
-            max_items=2 * limit,
-            casing="ignore",
-            scoring=Scoring(delimiter_bonus=BOUNDARY_POINTS),
-        )
-        with self._lock:
-            haystacks = self._whole if whole else self._tails
-            matches = matcher.match_list_parallel(haystacks, SEARCH_THREADS)
-            found = [(self._pids[match.index], match.score) for match in matches]
-            return [(pid, points) for pid, points in found if pid in self._paths][:limit]
-
-
-def _tail(path: str) -> str:
-    return "/".join(path.rsplit("/", TAIL_PARTS)[-TAIL_PARTS:])
 
 
 def highlight(tokens: Sequence[str], text: str) -> Ranges:

@@ -22,11 +22,11 @@ from pathlib import Path
 from sgoped.memory.bodies import BodyIndex
 from sgoped.memory.deferred import DeferredHaystack
 from sgoped.memory.document import Kind
+from sgoped.memory.haystack import PathHaystack
 from sgoped.memory.ignore import IgnoreReader
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.kept import UNKNOWN_COUNT, KeptIndex
 from sgoped.memory.looking import compare_paths
-from sgoped.memory.matcher import PathHaystack
 from sgoped.memory.names import NameIndex
 from sgoped.memory.pacing import Pause
 from sgoped.memory.portions import Portions

@@ -1,8 +1,8 @@
 """One socket session: requests queued in order, one writer, superseded look-ups answered cheaply.
 
-A reader puts requests into a bounded queue; a single writer answers them in order. A person who
-types faster than the disk answers sends requests with ids: of those that wait, only the newest of
-its type is computed, and the others are told that they were superseded.
+What the index answers at once is answered at once. Anything else goes into a bounded queue, which a
+single writer answers in order. A person who types faster than that sends requests with ids: of those
+that wait, only the newest of its type is computed, and the others are told that they were superseded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sgoped.errors import SgopedError
 from sgoped.suggestions import Suggestion
 from sgoped.unexpected import log_unexpected
 from sgoped.web.endpoint import WEBSOCKET, endpoint
+from sgoped.web.incoming import Incoming
 from sgoped.web.keys import LIVE, MEMORY, MENUS, SETTINGS, SUGGESTIONS
 from sgoped.web.render import hit_json
 from sgoped.web.schemas import SocketRequest
@@ -29,6 +30,8 @@ CLOSE_SECONDS = 2.0
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_QUEUED = 64
 MAX_SUGGESTED = 10
+
+ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 Failure = str
 Queued = SocketRequest | Failure
@@ -71,6 +74,7 @@ class Session:
         self._write_timeout_seconds = request.app[SETTINGS].write_timeout_seconds
         self._queue: deque[Queued] = deque()
         self._newest: dict[str, SocketRequest] = {}
+        self._busy = False
         self._asked = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -78,26 +82,50 @@ class Session:
         """Serve until the client closes, breaks, or takes nothing for too long."""
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(self._answer_all())
+            incoming = Incoming(self._socket)
             try:
-                await self._read_all(writer)
+                await self._read_all(incoming, writer)
+            except (TimeoutError, ConnectionError):
+                abort(self._request)
             finally:
+                incoming.close()
                 writer.cancel()
 
     async def end(self) -> None:
         """Close the socket because the daemon stops."""
         await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the daemon stops")
 
-    async def _read_all(self, writer: asyncio.Task[None]) -> None:
-        async for message in self._socket:
-            if writer.done():
-                return
+    async def _read_all(self, incoming: Incoming, writer: asyncio.Task[None]) -> None:
+        while not writer.done():
+            message = await incoming.next()
             if message.type is WSMsgType.TEXT:
-                self._enqueue(_parse(message.data))
+                item = _parse(message.data)
             elif message.type is WSMsgType.BINARY:
-                self._enqueue("send text messages, not binary ones")
+                item = "send text messages, not binary ones"
+            elif message.type in ENDS:
+                return
+            else:
+                continue
+            answer = None
+            # The usual case, without a second task: one message, and its answer at hand.
+            if not (self._busy or self._queue or incoming.has_next):
+                answer = self._answer_now(item)
+            if answer is not None:
+                await self._send(answer)
+                continue
+            self._enqueue(item)
             while len(self._queue) >= MAX_QUEUED and not writer.done():
                 self._room.clear()
                 await self._room.wait()
+
+    def _answer_now(self, item: Queued) -> bytes | None:
+        if isinstance(item, Failure) or item.type != "files" or not item.query.strip():
+            return None
+        try:
+            menu = self._suggestions.menu_now(item.query, MAX_SUGGESTED)
+        except Exception:  # noqa: BLE001 - asked again by the writer, which tells of it
+            return None
+        return None if menu is None else _message(item, "suggestions", self._menus.socket(menu))
 
     def _enqueue(self, item: Queued) -> None:
         self._queue.append(item)
@@ -109,8 +137,10 @@ class Session:
         try:
             while True:
                 if not self._queue:
+                    self._busy = False
                     self._asked.clear()
                     await self._asked.wait()
+                self._busy = True
                 item = self._queue.popleft()
                 self._room.set()
                 await self._send(await self._answer(item))

@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sgoped.memory.matcher import (
-    TYPO_WORD,
-    PathHaystack,
     begins_word,
     highlight,
     score_literal,
-    score_scattered,
-    score_typo,
     shared_name_penalty,
-    within_one_edit,
 )
 
 
@@ -47,34 +41,6 @@ def test_a_path_typed_without_its_separators_is_literal() -> None:
     assert score_literal(["footestts"], "x/foo.test.ts")[1] == "name starts so"
 
 
-def test_a_literal_match_beats_a_typo_and_a_typo_of_a_word_beats_scattered_letters() -> None:
-    worst_literal = score_literal(["onfi"], "a/b/c/d/some_reconfigurable_thing_or_other.py")[0]
-    assert worst_literal > score_typo(["cnofig"], ["config", "py"]) == TYPO_WORD
-    assert score_scattered(["abc"], 10_000) < TYPO_WORD
-    assert score_typo(["cnofig"], ["configuration"]) < TYPO_WORD
-    assert score_typo(["cnofig", "zzzz"], ["config", "py"]) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "near"),
-    [
-        ("config", "config", True),
-        ("confg", "config", True),
-        ("cconfig", "config", True),
-        ("xonfig", "config", True),
-        ("cnofig", "config", True),
-        ("cofnig", "config", True),
-        ("cfg", "config", False),
-        ("conifg", "confgi", False),
-        ("", "a", True),
-        ("", "ab", False),
-    ],
-)
-def test_one_edit_or_swap_apart(one: str, other: str, near: bool) -> None:
-    assert within_one_edit(one, other) is near
-    assert within_one_edit(other, one) is near
-
-
 def test_only_names_that_several_files_share_lose() -> None:
     assert shared_name_penalty(1) == shared_name_penalty(2) == 0.0
     assert 0 < shared_name_penalty(3) < shared_name_penalty(30) <= shared_name_penalty(10**6)
@@ -83,25 +49,6 @@ def test_only_names_that_several_files_share_lose() -> None:
 def test_words_begin_after_separators_and_at_case_and_digit_changes() -> None:
     text = "fooBar_baz9x"
     assert [i for i in range(1, len(text)) if begins_word(text, i)] == [3, 7, 10, 11]
-
-
-def test_letters_in_order_are_found_across_folders() -> None:
-    haystack = PathHaystack()
-    haystack.update([(1, "src/foo.py"), (2, "docs/readme.md"), (3, "x/\udcff.txt")], [])
-    assert [pid for pid, _ in haystack.search_tails(["sfpy"], 5)] == [1]
-    haystack.update([(4, "src/fop.yaml")], [1])
-    assert [pid for pid, _ in haystack.search_tails(["sfpy"], 5)] == [4]
-
-
-def test_a_haystack_of_many_changes_forgets_the_dead_and_keeps_the_living() -> None:
-    haystack = PathHaystack()
-    for turn in range(5):
-        haystack.update([(turn * 1000 + i, f"dir/name{i}") for i in range(1000)], [])
-        if turn:
-            haystack.update([], [(turn - 1) * 1000 + i for i in range(1000)])
-    found = [pid for pid, _ in haystack.search_paths(["drnm7"], 2000)]
-    assert found
-    assert all(pid >= 4000 for pid in found)
 
 
 def test_highlights_cover_what_was_typed() -> None:

@@ -95,6 +95,7 @@ async def test_of_those_that_wait_only_the_newest_is_computed(
         return Menu([])
 
     monkeypatch.setattr(type(suggestions), "menu", staticmethod(slow))
+    monkeypatch.setattr(type(suggestions), "menu_now", lambda *_: None)
     async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
         for n in range(5):
             await socket.send_json({"type": "files", "query": f"q{n}", "id": n})
@@ -111,6 +112,17 @@ async def test_of_those_that_wait_only_the_newest_is_computed(
     assert computed[-2:] == ["q4", "no id"]
 
 
+async def test_a_burst_of_what_is_known_at_once_supersedes_too(client: Client) -> None:
+    async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
+        for n in range(40):
+            await socket.send_json({"type": "files", "query": "readme"[: n % 6 + 1], "id": n})
+        answers = [await socket.receive_json() for _ in range(40)]
+    assert [answer["id"] for answer in answers] == list(range(40))
+    assert answers[-1]["suggestions"]
+    assert all(answer.get("superseded") or answer["suggestions"] for answer in answers)
+    assert any("superseded" in answer for answer in answers)
+
+
 async def test_a_failing_look_up_is_one_error(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +132,7 @@ async def test_a_failing_look_up_is_one_error(
         raise RuntimeError
 
     monkeypatch.setattr(type(suggestions), "menu", staticmethod(broken))
+    monkeypatch.setattr(type(suggestions), "menu_now", lambda *_: None)
     async with client.ws_connect(PATH) as socket:
         await socket.send_json({"type": "files", "query": "x", "id": "i"})
         answer = await socket.receive_json()
@@ -167,6 +180,7 @@ async def test_a_client_that_does_not_read_is_held_back(
         return Menu([])
 
     monkeypatch.setattr(type(suggestions), "menu", staticmethod(count))
+    monkeypatch.setattr(type(suggestions), "menu_now", lambda *_: None)
     async with asyncio.timeout(30), client.ws_connect(PATH) as socket:
         for n in range(3_000):
             await socket.send_json({"type": "files", "query": str(n)})
