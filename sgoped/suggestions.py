@@ -15,7 +15,6 @@ from sgoped.memory import Document, Kind, Memory, PathHit
 
 MAX_LISTED = 1000
 MAX_KEPT_MENUS = 1000
-MAX_KEPT_CARDS = 2000
 
 _BYTE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
@@ -45,43 +44,6 @@ class Suggestion(NamedTuple):
     metadata: dict[str, Any]
 
 
-class Card(NamedTuple):
-    """What a suggested file looks like, whatever it was found by."""
-
-    id: str
-    label: str
-    description: str
-    kind: SuggestionKind
-    path: str
-    size: int
-    modified: str
-
-
-class FoundFile(NamedTuple):
-    """A suggested file and why it is there.
-
-    Attributes:
-        card: What it looks like.
-        why: Which rule found it.
-        matches: Character ranges of what ``target`` names.
-        target: ``"label"`` or ``"path"``.
-    """
-
-    card: Card
-    why: str
-    matches: tuple[tuple[int, int], ...]
-    target: str
-
-    @property
-    def suggestion(self) -> Suggestion:
-        """The same as a line of a menu."""
-        suggestion = _listed(self.card)
-        suggestion.metadata["why"] = self.why
-        suggestion.metadata["matches"] = [list(span) for span in self.matches]
-        suggestion.metadata["target"] = self.target
-        return suggestion
-
-
 class Menu:
     """The files that answer one query, best first.
 
@@ -89,10 +51,10 @@ class Menu:
     it.
     """
 
-    __slots__ = ("__weakref__", "files")
+    __slots__ = ("__weakref__", "hits")
 
-    def __init__(self, files: Sequence[FoundFile]) -> None:
-        self.files = files
+    def __init__(self, hits: Sequence[PathHit]) -> None:
+        self.hits = hits
 
 
 class Suggestions:
@@ -106,7 +68,6 @@ class Suggestions:
         self._memory = memory
         self._actions = actions
         self._menus: dict[tuple[str, int], Menu] = {}
-        self._cards: dict[int, tuple[Document, str, Card]] = {}
         self._stamp = memory.stamp
 
     def menu_now(self, query: str, limit: int = 10) -> Menu | None:
@@ -127,7 +88,7 @@ class Suggestions:
             hits = await self._memory.find(query, limit)
             self._forget_outdated()
             if self._stamp != stamp:
-                return Menu([self._found(hit) for hit in hits])
+                return Menu(hits)
             menu = self._keep(query, limit, hits)
         return menu
 
@@ -135,13 +96,13 @@ class Suggestions:
         """Files, folders and images for ``query``, best first; all of them when it is empty."""
         if not query.strip():
             return (await self.all_files(limit))[0]
-        return [found.suggestion for found in (await self.menu(query, limit)).files]
+        return [found(hit) for hit in (await self.menu(query, limit)).hits]
 
     async def all_files(self, limit: int = MAX_LISTED) -> tuple[list[Suggestion], int]:
         """The first ``limit`` of everything, newest use first, and how many there are."""
         documents, total = await self._memory.documents(limit)
         label = self._memory.label
-        return [_listed(_card(document, label(document))) for document in documents], total
+        return [_listed(document, label(document)) for document in documents], total
 
     async def actions(self, query: str, limit: int = 10) -> list[Suggestion]:
         """Actions of which label or tags have words that begin as ``query`` does."""
@@ -156,55 +117,45 @@ class Suggestions:
     def _keep(self, query: str, limit: int, hits: Sequence[PathHit]) -> Menu:
         if len(self._menus) >= MAX_KEPT_MENUS:
             self._menus.clear()
-        menu = self._menus[query, limit] = Menu([self._found(hit) for hit in hits])
+        menu = self._menus[query, limit] = Menu(hits)
         return menu
 
-    def _found(self, hit: PathHit) -> FoundFile:
-        document, label, why, matches, target = hit
-        kept = self._cards.get(document.pid)
-        if kept is None or kept[0] != document or kept[1] != label:
-            if len(self._cards) >= MAX_KEPT_CARDS:
-                self._cards.clear()
-            kept = self._cards[document.pid] = (document, label, _card(document, label))
-        return FoundFile(kept[2], why, matches, target)
+
+def found(hit: PathHit) -> Suggestion:
+    """A found file as a line of a menu."""
+    suggestion = _listed(hit.document, hit.label)
+    suggestion.metadata["why"] = hit.why
+    suggestion.metadata["matches"] = [list(span) for span in hit.matches]
+    suggestion.metadata["target"] = hit.target
+    return suggestion
 
 
-def _card(document: Document, label: str) -> Card:
+def _listed(document: Document, label: str) -> Suggestion:
     path = document.shown_path
-    kind = _kind(document.kind)
-    return Card(
-        document.id,
-        label,
-        _description(document, kind, path),
-        kind,
-        path,
-        document.size,
-        _timestamp(document.mtime_ns),
-    )
-
-
-def _listed(card: Card) -> Suggestion:
+    kind = kind_of(document.kind)
     metadata = {
-        "type": card.kind,
-        "path": card.path,
-        "size": card.size,
-        "modified": card.modified,
+        "type": kind,
+        "path": path,
+        "size": document.size,
+        "modified": timestamp(document.mtime_ns),
         "why": "",
         "matches": [],
     }
-    return Suggestion(card.id, card.label, card.description, card.kind, metadata)
+    return Suggestion(document.id, label, describe(path, kind, document.size), kind, metadata)
 
 
-def _kind(kind: Kind) -> SuggestionKind:
+def kind_of(kind: Kind) -> SuggestionKind:
+    """What a document's kind is called in a menu."""
     if kind is Kind.FOLDER:
         return "folder"
     return "image" if kind is Kind.IMAGE else "file"
 
 
-def _description(document: Document, kind: SuggestionKind, path: str) -> str:
+def describe(path: str, kind: SuggestionKind, size: int) -> str:
+    """The line below a label: the folder it is in, and its size."""
     folder = path.rpartition("/")[0]
-    size = "folder" if kind == "folder" else _size_words(document.size)
-    return f"{folder} · {size}" if folder else size
+    size_words = "folder" if kind == "folder" else _size_words(size)
+    return f"{folder} · {size_words}" if folder else size_words
 
 
 def _size_words(size: int) -> str:
@@ -219,7 +170,7 @@ def _size_words(size: int) -> str:
     return f"{amount:.1f} {_BYTE_UNITS[unit]}"
 
 
-def _timestamp(mtime_ns: int) -> str:
+def timestamp(mtime_ns: int) -> str:
     """ISO 8601 UTC, to the second; the epoch for a time that no calendar holds."""
     try:
         return datetime.fromtimestamp(mtime_ns // _NS, UTC).isoformat()[:-6] + "Z"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -83,6 +84,7 @@ async def serve(app: web.Application, listening: Listening, paths: Paths) -> Non
     runner = web.AppRunner(app, shutdown_timeout=1.5, **runner_options())
     try:
         await runner.setup()
+        gc.freeze()  # as the daemon does
         for each in listening.sockets:
             await web.SockSite(runner, each).start()
         with announced(paths.server_file, {"pid": os.getpid(), "url": listening.url}):

@@ -3,7 +3,7 @@
 ``open_memory`` opens it; ``Memory`` is all that the rest of the program sees of it.
 """
 
-from sgoped.memory.document import Document, Kind, document_id, shown
+from sgoped.memory.document import ID_PREFIX, Document, Kind, document_id, is_plain, shown
 from sgoped.memory.finder import PathHit
 from sgoped.memory.indexer import IndexStatus
 from sgoped.memory.memory import Counts, Memory, SavedFile, TextFile
@@ -14,6 +14,7 @@ from sgoped.memory.versions import Version
 from sgoped.memory.watcher import WatcherStatus
 
 __all__ = [
+    "ID_PREFIX",
     "Counts",
     "Document",
     "FileState",
@@ -27,6 +28,7 @@ __all__ = [
     "Version",
     "WatcherStatus",
     "document_id",
+    "is_plain",
     "open_memory",
     "shown",
 ]

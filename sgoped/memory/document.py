@@ -35,9 +35,14 @@ def shown(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
+def is_plain(path: str) -> bool:
+    """Whether a path has nothing to escape: its id is itself, and so is its JSON string."""
+    return _PLAIN.fullmatch(path) is not None
+
+
 def document_id(path: str) -> str:
     """A stable, unique, reversible id: the path's bytes, percent-encoded behind ``.f:``."""
-    if _PLAIN.fullmatch(path):
+    if is_plain(path):
         return ID_PREFIX + path
     return ID_PREFIX + quote(os.fsencode(path), safe="/~!$&'()*+,;=@")
 

@@ -79,7 +79,7 @@ class Finder:
         if not _suffices(asked, found, limit):
             known = {one.pid for one in found}
             near = await self._find_near(asked, 2 * limit)
-            found += [Found(one.pid, one.path, one.why) for one in near if one.pid not in known]
+            found += [Found(*one[:4]) for one in near if one.pid not in known]
         return self._present_all(asked, found[:limit])
 
     def _find_literal(self, asked: PathQuery, limit: int) -> list[Found]:
@@ -101,21 +101,24 @@ class Finder:
             labels.clear()
             self._labels_version = table.version
         hits = []
-        for pid, path, why in found:
-            document = table.document(pid)
-            if document is not None:
-                text = labels.get(pid)
-                if text is None:
-                    text = labels[pid] = label(table, path)
-                hits.append(_present(asked.tokens, document, text, why))
+        for pid, path, why, namesakes in found:
+            # Nearly all names are unique, and then they are their labels.
+            text = path.rpartition("/")[2] if namesakes == 1 and path.isascii() else labels.get(pid)
+            if text is None:
+                text = labels[pid] = label(table, path)
+            hits.append(_present(asked.tokens, table.document_at(pid, path), text, why))
         return hits
 
 
 def _present(tokens: Sequence[str], document: Document, text: str, why: str) -> PathHit:
     lowered = text.lower()
-    if len(text) == len(document.path) or all(token in lowered for token in tokens):
+    if len(text) == len(document.path) or _all_in(tokens, lowered):
         return PathHit(document, text, why, highlight(tokens, text), "label")
     return PathHit(document, text, why, highlight(tokens, document.shown_path), "path")
+
+
+def _all_in(tokens: Sequence[str], text: str) -> bool:
+    return tokens[0] in text and (len(tokens) == 1 or all(token in text for token in tokens))
 
 
 def _suffices(asked: PathQuery, found: Sequence[Found], limit: int) -> bool:

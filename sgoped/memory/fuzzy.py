@@ -12,14 +12,12 @@ from sgoped.memory.document import Kind
 from sgoped.memory.haystack import PathHaystack
 from sgoped.memory.matcher import (
     FOLDER_AND_NAME,
-    FOLDER_WEIGHT,
     LENGTH_WEIGHT,
     LETTERS,
     SIMILAR_NAME,
-    USE_WEIGHT,
+    favour,
     score_literal,
     score_scattered,
-    shared_name_penalty,
 )
 from sgoped.memory.names import NameIndex
 from sgoped.memory.table import PathTable
@@ -37,12 +35,13 @@ ENOUGH = 3
 
 
 class Near(NamedTuple):
-    """A path that is near, how near (more is nearer), and in which way."""
+    """A path that is near, in which way, its namesakes, and how near (more is nearer)."""
 
     pid: int
     path: str
-    score: float
     why: str
+    namesakes: int
+    score: float
 
 
 class FuzzySearch:
@@ -78,48 +77,37 @@ class FuzzySearch:
     def _offer_split(self, found: dict[int, Near], token: str, limit: int) -> None:
         """A folder and a name typed as one: ``srcfoo`` for ``src/foo.py``."""
         for end in range(MIN_PART_CHARS, len(token) - MIN_PART_CHARS + 1)[:MAX_SPLITS]:
-            parts = token[:end], token[end:]
-            for pid in self._names.by_folder_and_name(*parts, limit):
-                path = self._path(pid)
-                if path is not None:
-                    score = score_literal((token,), path)[0] or SPLIT_POINTS
-                    score += self._favour(pid, path) - LENGTH_WEIGHT * len(path)
-                    _offer(found, Near(pid, path, score, FOLDER_AND_NAME))
+            for pid in self._names.by_folder_and_name(token[:end], token[end:], limit):
+                shown = self._table.shown_candidate(pid)
+                if shown is not None:
+                    score = score_literal((token,), shown[0])[0] or SPLIT_POINTS
+                    score += self._favour(pid, *shown) - LENGTH_WEIGHT * len(shown[0])
+                    _offer(found, Near(pid, shown[0], FOLDER_AND_NAME, shown[1], score))
 
     def _offer_typos(self, found: dict[int, Near], pids: Iterable[int], points: float) -> None:
         """Names with a word that is near; the index gives them in their order."""
         for place, pid in enumerate(pids):
-            path = self._path(pid)
-            if path is not None:
-                points_here = points - place * PLACE_WEIGHT
-                if self._uses:
-                    points_here += USE_WEIGHT * min(1.0, self._uses.weight(path) / 4)
-                _offer(found, Near(pid, path, points_here, SIMILAR_NAME))
+            shown = self._table.shown_candidate(pid)
+            if shown is not None:
+                score = points - place * PLACE_WEIGHT
+                score += favour(1, folder=False, uses=self._uses.weight(shown[0]))
+                _offer(found, Near(pid, shown[0], SIMILAR_NAME, shown[1], score))
 
     def _offer_scattered(
         self, found: dict[int, Near], tokens: Sequence[str], hits: Iterable[tuple[int, int]]
     ) -> None:
         for pid, points in hits:
-            path = self._path(pid)
-            if path is not None:
-                score, why = score_literal(tokens, path)
+            shown = self._table.shown_candidate(pid)
+            if shown is not None:
+                score, why = score_literal(tokens, shown[0])
                 if not why:
                     score, why = score_scattered(tokens, points), LETTERS
-                _offer(found, Near(pid, path, score + self._favour(pid, path), why))
+                score += self._favour(pid, *shown)
+                _offer(found, Near(pid, shown[0], why, shown[1], score))
 
-    def _favour(self, pid: int, path: str) -> float:
-        """What speaks for and against a path besides where it matches."""
-        favour = -shared_name_penalty(self._table.count_namesakes(path.rpartition("/")[2]))
-        if self._table.kind(pid) is Kind.FOLDER:
-            favour -= FOLDER_WEIGHT
-        if self._uses:
-            favour += USE_WEIGHT * min(1.0, self._uses.weight(path) / 4)
-        return favour
-
-    def _path(self, pid: int) -> str | None:
-        """The path of a living pid that may be suggested."""
-        path = self._table.path(pid)
-        return None if path is None or self._table.kind(pid) is Kind.BINARY else path
+    def _favour(self, pid: int, path: str, namesakes: int) -> float:
+        folder = self._table.kind(pid) is Kind.FOLDER
+        return favour(namesakes, folder=folder, uses=self._uses.weight(path))
 
 
 def _offer(found: dict[int, Near], near: Near) -> None:

@@ -14,13 +14,11 @@ from typing import NamedTuple
 from sgoped.memory.document import Kind
 from sgoped.memory.matcher import (
     FOLDER_START,
-    FOLDER_WEIGHT,
     NAME_MIDDLE,
     NAME_START,
     NAME_WHOLE,
-    USE_WEIGHT,
+    favour,
     score_literal,
-    shared_name_penalty,
 )
 from sgoped.memory.names import MAX_DISTINCT_NAMESAKES, NameIndex, is_whole
 from sgoped.memory.path_query import PathQuery
@@ -35,11 +33,12 @@ MAX_SCORED = 40
 
 
 class Found(NamedTuple):
-    """A path that matches, and why."""
+    """A path that matches, why, and how many paths have its name."""
 
     pid: int
     path: str
     why: str
+    namesakes: int
 
 
 class LiteralSearch:
@@ -105,11 +104,11 @@ class LiteralSearch:
             if namesakes <= MAX_DISTINCT_NAMESAKES or (
                 why is NAME_WHOLE and len(distinct) < MAX_SHARED_EXACT
             ):
-                distinct.append(Found(pid, path, why))
+                distinct.append(Found(pid, path, why, namesakes))
                 if len(distinct) >= limit:
                     return
             else:
-                shared.append(Found(pid, path, why))
+                shared.append(Found(pid, path, why, namesakes))
 
     def _holding(self, token: str, pids: Sequence[int]) -> list[int]:
         """Those that hold the token itself: within the stem, then elsewhere, then over separators."""
@@ -134,24 +133,17 @@ class LiteralSearch:
             pids.update(dict.fromkeys(self._names.by_middle(tokens, MAX_SCORED)))
         scored: list[tuple[float, int, str, Found]] = []
         for pid in pids:
-            path = self._table.path(pid)
-            if path is None or pid in self._seen or self._table.kind(pid) is Kind.BINARY:
+            shown = None if pid in self._seen else self._table.shown_candidate(pid)
+            if shown is None:
                 continue
+            path, namesakes = shown
             score, why = score_literal(tokens, path)
             if why:
-                score += self._favour(pid, path)
-                scored.append((-score, len(path), path, Found(pid, path, why)))
+                folder = self._table.kind(pid) is Kind.FOLDER
+                score += favour(namesakes, folder=folder, uses=self._uses.weight(path))
+                scored.append((-score, len(path), path, Found(pid, path, why, namesakes)))
         scored.sort()
         self._distinct += [found for *_, found in scored]
-
-    def _favour(self, pid: int, path: str) -> float:
-        """What speaks for and against a path besides where it matches."""
-        favour = -shared_name_penalty(self._table.count_namesakes(path.rpartition("/")[2]))
-        if self._table.kind(pid) is Kind.FOLDER:
-            favour -= FOLDER_WEIGHT
-        if self._uses:
-            favour += USE_WEIGHT * min(1.0, self._uses.weight(path) / 4)
-        return favour
 
     def _used(self) -> dict[str, list[int]]:
         """Pids of used files that match, most used first, by sort of match."""

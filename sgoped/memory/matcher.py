@@ -38,6 +38,7 @@ ABSENT = 0.0
 COVERAGE_WEIGHT = 0.08
 LENGTH_WEIGHT = 0.0004
 USE_WEIGHT = 0.02
+MANY_USES = 4.0
 # A name that many files share (__init__.py, index.ts) is seldom meant by its name alone.
 SHARED_NAME_WEIGHT = 0.15
 MAX_SHARED_LOG2 = 5.0
@@ -146,6 +147,18 @@ def shared_name_penalty(namesakes: int) -> float:
     if namesakes <= 2:  # noqa: PLR2004 - a file and its copy or its test are still distinct
         return 0.0
     return SHARED_NAME_WEIGHT * (1.0 + min(1.0, math.log2(namesakes) / MAX_SHARED_LOG2))
+
+
+def favour(namesakes: int, *, folder: bool, uses: float) -> float:
+    """What speaks for and against a path besides where it matches.
+
+    Args:
+        namesakes: How many paths have its name.
+        folder: Whether it is one.
+        uses: The decayed count of its uses.
+    """
+    against = shared_name_penalty(namesakes) + (FOLDER_WEIGHT if folder else 0.0)
+    return USE_WEIGHT * min(1.0, uses / MANY_USES) - against
 
 
 def highlight(tokens: Sequence[str], text: str) -> Ranges:

@@ -135,7 +135,11 @@ class PathTable:
         path = self.path(pid)
         if path is None:
             return None
-        return Document(pid, path, self.kind(pid), self.sizes[pid], self.mtimes_ns[pid])
+        return self.document_at(pid, path)
+
+    def document_at(self, pid: int, path: str) -> Document:
+        """The document of a pid whose path is known."""
+        return Document(pid, path, KINDS[self.kinds[pid]], self.sizes[pid], self.mtimes_ns[pid])
 
     def shown_candidate(self, pid: int) -> tuple[str, int] | None:
         """The path of a pid that may be suggested, and how many paths have its name.

@@ -1,71 +1,66 @@
-"""Menus of files as JSON, made by hand from parts that are kept: it happens at every key stroke."""
+"""Menus of files as JSON, written by hand where that is safe: it happens at every key stroke."""
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
-from sgoped.suggestions import Card, FoundFile, Menu
+from sgoped.memory import ID_PREFIX, PathHit, is_plain
+from sgoped.suggestions import Menu, describe, found, kind_of, timestamp
+from sgoped.web.render import suggestion_json
 from sgoped.web.wire import encode
 
-MAX_KEPT_CARDS = 2000
+MAX_KEPT_TIMES = 4000
+SECOND_NS = 1_000_000_000
+
+_TYPES = MappingProxyType({kind: f'"type":"{kind}",' for kind in ("file", "folder", "image")})
 
 
 class MenuEncoder:
-    """Encodes menus; what one looks like is ``suggestion_json``, but for ``type`` over the socket."""
+    """Encodes menus, each once; what one looks like is ``suggestion_json``."""
 
     def __init__(self) -> None:
         self._over_http: WeakKeyDictionary[Menu, bytes] = WeakKeyDictionary()
         self._over_socket: WeakKeyDictionary[Menu, bytes] = WeakKeyDictionary()
-        self._http_cards: dict[Card, bytes] = {}
-        self._socket_cards: dict[Card, bytes] = {}
-        self._whys: dict[str, bytes] = {}
+        self._times: dict[int, str] = {}
 
     def http(self, menu: Menu) -> bytes:
         """The menu as a JSON list."""
-        return self._encode(menu, self._over_http, self._http_cards, typed=True)
+        return self._encode(menu, self._over_http, typed=True)
 
     def socket(self, menu: Menu) -> bytes:
         """The same without each item's ``type``, which the socket's message does not have."""
-        return self._encode(menu, self._over_socket, self._socket_cards, typed=False)
+        return self._encode(menu, self._over_socket, typed=False)
 
-    def _encode(
-        self,
-        menu: Menu,
-        texts: WeakKeyDictionary[Menu, bytes],
-        cards: dict[Card, bytes],
-        *,
-        typed: bool,
-    ) -> bytes:
-        text = texts.get(menu)
+    def _encode(self, menu: Menu, kept: WeakKeyDictionary[Menu, bytes], *, typed: bool) -> bytes:
+        text = kept.get(menu)
         if text is None:
-            if len(cards) >= MAX_KEPT_CARDS:
-                cards.clear()
-            items = []
-            for found in menu.files:
-                card = cards.get(found.card)
-                if card is None:
-                    card = cards[found.card] = _open(found.card, typed=typed)
-                items.append(card + self._why(found))
-            text = texts[menu] = b"[%b]" % b",".join(items)
+            items = [self._item(hit, typed=typed) for hit in menu.hits]
+            text = kept[menu] = f"[{','.join(items)}]".encode()
         return text
 
-    def _why(self, found: FoundFile) -> bytes:
-        why = self._whys.get(found.why)
-        if why is None:
-            why = self._whys[found.why] = encode(found.why)
-        spans = ",".join([f"[{start},{end}]" for start, end in found.matches]).encode()
-        return b',"why":%b,"matches":[%b],"target":"%b"}}' % (why, spans, found.target.encode())
+    def _item(self, hit: PathHit, *, typed: bool) -> str:
+        (_, path, kind_there, size, mtime_ns), label, why, matches, target = hit
+        if not is_plain(path):
+            value = suggestion_json(found(hit))
+            if not typed:
+                del value["type"]
+            return encode(value).decode()
+        kind = kind_of(kind_there)
+        spans = ",".join([f"[{start},{end}]" for start, end in matches])
+        return (
+            f'{{"id":"{ID_PREFIX}{path}","label":"{label}",'
+            f'"description":"{describe(path, kind, size)}",{_TYPES[kind] if typed else ""}'
+            f'"metadata":{{"type":"{kind}","path":"{path}","size":{size},'
+            f'"modified":"{self._time(mtime_ns)}","why":"{why}",'
+            f'"matches":[{spans}],"target":"{target}"}}}}'
+        )
 
-
-def _open(card: Card, *, typed: bool) -> bytes:
-    """A card as JSON but for the two closing braces, since more of its metadata follow."""
-    metadata = {
-        "type": card.kind,
-        "path": card.path,
-        "size": card.size,
-        "modified": card.modified,
-    }
-    value = {"id": card.id, "label": card.label, "description": card.description}
-    if typed:
-        value["type"] = card.kind
-    return encode({**value, "metadata": metadata})[:-2]
+    def _time(self, mtime_ns: int) -> str:
+        seconds = mtime_ns // SECOND_NS
+        text = self._times.get(seconds)
+        if text is None:
+            if len(self._times) >= MAX_KEPT_TIMES:
+                self._times.clear()
+            text = self._times[seconds] = timestamp(mtime_ns)
+        return text
