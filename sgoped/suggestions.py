@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from sgoped.actions import Action, ActionRegistry
-from sgoped.memory import Document, Kind, Memory, PathHit
+from sgoped.memory import LETTERS, Document, Kind, Memory, PathHit, shown
 
 MAX_LISTED = 1000
 MAX_KEPT_MENUS = 1000
+# With more names than this, words in texts would only be in the way, and take milliseconds.
+FEW_NAMES = 4
+MAX_MENTIONS = 3
+MIN_MENTION_CHARS = 3
 
 _BYTE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
@@ -44,17 +48,39 @@ class Suggestion(NamedTuple):
     metadata: dict[str, Any]
 
 
+class Mention(NamedTuple):
+    """A file whose text, not whose name, holds what was typed.
+
+    Attributes:
+        document: The file.
+        label: What identifies it.
+        line: Where in it, counted from 1.
+        snippet: That line.
+    """
+
+    document: Document
+    label: str
+    line: int
+    snippet: str
+
+
 class Menu:
-    """The files that answer one query, best first.
+    """The files that answer one query, best first; below them those that only mention it.
 
     The same object is given again as long as it is the answer, so faces can keep what they made of
     it.
     """
 
-    __slots__ = ("__weakref__", "hits")
+    __slots__ = ("__weakref__", "hits", "mentions")
 
-    def __init__(self, hits: Sequence[PathHit]) -> None:
+    def __init__(self, hits: Sequence[PathHit], mentions: Sequence[Mention] = ()) -> None:
         self.hits = hits
+        self.mentions = mentions
+
+    @property
+    def suggestions(self) -> list[Suggestion]:
+        """The lines of the menu."""
+        return [*map(found, self.hits), *map(mentioned, self.mentions)]
 
 
 class Suggestions:
@@ -76,27 +102,41 @@ class Suggestions:
         menu = self._menus.get((query, limit))
         if menu is None:
             hits = self._memory.find_now(query, limit)
-            if hits is not None:
-                menu = self._keep(query, limit, hits)
+            if hits is not None and not _wants_mentions(query, hits, limit):
+                menu = self._keep(query, limit, Menu(hits))
         return menu
 
     async def menu(self, query: str, limit: int = 10) -> Menu:
-        """The files for ``query``."""
+        """The files for ``query``; where few have such a name, also those that mention it."""
         menu = self.menu_now(query, limit)
         if menu is None:
             stamp = self._memory.stamp
             hits = await self._memory.find(query, limit)
+            menu = Menu(hits)
+            if _wants_mentions(query, hits, limit):
+                menu = await self._add_mentions(query, hits, limit)
             self._forget_outdated()
-            if self._stamp != stamp:
-                return Menu(hits)
-            menu = self._keep(query, limit, hits)
+            if self._stamp == stamp:
+                self._keep(query, limit, menu)
         return menu
+
+    async def _add_mentions(self, query: str, hits: Sequence[PathHit], limit: int) -> Menu:
+        named = [hit for hit in hits if hit.why != LETTERS]
+        room = min(MAX_MENTIONS, limit - len(named))
+        passages = await self._memory.content_hits(query, room, {hit.document.pid for hit in hits})
+        label = self._memory.label
+        mentions = [
+            Mention(one.document, label(one.document), one.line_start, shown(one.snippet).strip())
+            for one in passages
+        ]
+        # Letters scattered over names say less than the very word in a text.
+        return Menu(hits[: limit - len(mentions)], mentions)
 
     async def files(self, query: str, limit: int = 10) -> list[Suggestion]:
         """Files, folders and images for ``query``, best first; all of them when it is empty."""
         if not query.strip():
             return (await self.all_files(limit))[0]
-        return [found(hit) for hit in (await self.menu(query, limit)).hits]
+        return (await self.menu(query, limit)).suggestions
 
     async def all_files(self, limit: int = MAX_LISTED) -> tuple[list[Suggestion], int]:
         """The first ``limit`` of everything, newest use first, and how many there are."""
@@ -114,11 +154,16 @@ class Suggestions:
             self._stamp = stamp
             self._menus.clear()
 
-    def _keep(self, query: str, limit: int, hits: Sequence[PathHit]) -> Menu:
+    def _keep(self, query: str, limit: int, menu: Menu) -> Menu:
         if len(self._menus) >= MAX_KEPT_MENUS:
             self._menus.clear()
-        menu = self._menus[query, limit] = Menu(hits)
+        self._menus[query, limit] = menu
         return menu
+
+
+def _wants_mentions(query: str, hits: Sequence[PathHit], limit: int) -> bool:
+    named = sum(hit.why != LETTERS for hit in hits[:FEW_NAMES])
+    return named < min(limit, FEW_NAMES) and len(query.strip()) >= MIN_MENTION_CHARS
 
 
 def found(hit: PathHit) -> Suggestion:
@@ -128,6 +173,13 @@ def found(hit: PathHit) -> Suggestion:
     suggestion.metadata["matches"] = [list(span) for span in hit.matches]
     suggestion.metadata["target"] = hit.target
     return suggestion
+
+
+def mentioned(mention: Mention) -> Suggestion:
+    """A file that mentions what was typed, as a line of a menu."""
+    listed = _listed(mention.document, mention.label)
+    listed.metadata.update(why="in the text", target="label", section="contents", line=mention.line)
+    return listed._replace(description=f"line {mention.line}: {mention.snippet}")
 
 
 def _listed(document: Document, label: str) -> Suggestion:

@@ -85,3 +85,29 @@ async def test_actions_are_shown_with_their_command(suggestions: Suggestions) ->
     assert found.metadata["category"] == "memory"
     assert found.metadata["tags"]
     assert await suggestions.actions("or") == []
+
+
+async def test_files_that_mention_it_come_below_the_few_that_are_called_so(
+    home: Path, suggestions: Suggestions
+) -> None:
+    root = home / "world" / "data" / "memory" / "short_term"
+    (root / "tulip.md").write_text("# Spring\n")
+    (root / "garden.txt").write_text("Roses.\nWater the tulips, every tulip.\n")
+    for n in range(5):
+        (root / f"moon{n}.txt").write_text("tides")
+    (root / "sea.txt").write_text("The moon makes the tides.")
+    memory = suggestions._memory
+    await memory.refresh()
+    found = await suggestions.files("tulip")
+    assert [item.label for item in found[:2]] == ["tulip.md", "garden.txt"]
+    assert "section" not in found[0].metadata
+    assert found[1].metadata["section"] == "contents"
+    assert found[1].metadata["line"] == 2
+    assert found[1].description == "line 2: Water the tulips, every tulip."
+    assert found[1].metadata["why"] == "in the text"
+    assert "sea.txt" not in [item.label for item in await suggestions.files("moon")]
+    assert [item.label for item in await suggestions.files("tulip", 1)] == ["tulip.md"]
+    assert (await suggestions.menu("tulip")) is (await suggestions.menu("tulip"))
+    (root / "tulip2.md").write_text("")
+    await memory.refresh()
+    assert "tulip2.md" in [item.label for item in await suggestions.files("tulip")]

@@ -6,6 +6,7 @@
 from sgoped.memory.document import ID_PREFIX, Document, Kind, document_id, is_plain, shown
 from sgoped.memory.finder import PathHit
 from sgoped.memory.indexer import IndexStatus
+from sgoped.memory.matcher import LETTERS
 from sgoped.memory.memory import Counts, Memory, SavedFile, TextFile
 from sgoped.memory.opening import open_memory
 from sgoped.memory.searcher import Passage
@@ -15,6 +16,7 @@ from sgoped.memory.watcher import WatcherStatus
 
 __all__ = [
     "ID_PREFIX",
+    "LETTERS",
     "Counts",
     "Document",
     "FileState",

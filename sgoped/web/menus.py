@@ -6,7 +6,7 @@ from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 from sgoped.memory import ID_PREFIX, PathHit, is_plain
-from sgoped.suggestions import Menu, describe, found, kind_of, timestamp
+from sgoped.suggestions import Menu, Suggestion, describe, found, kind_of, mentioned, timestamp
 from sgoped.web.render import suggestion_json
 from sgoped.web.wire import encode
 
@@ -36,16 +36,14 @@ class MenuEncoder:
         text = kept.get(menu)
         if text is None:
             items = [self._item(hit, typed=typed) for hit in menu.hits]
+            items += [_plainly(mentioned(mention), typed=typed) for mention in menu.mentions]
             text = kept[menu] = f"[{','.join(items)}]".encode()
         return text
 
     def _item(self, hit: PathHit, *, typed: bool) -> str:
         (_, path, kind_there, size, mtime_ns), label, why, matches, target = hit
         if not is_plain(path):
-            value = suggestion_json(found(hit))
-            if not typed:
-                del value["type"]
-            return encode(value).decode()
+            return _plainly(found(hit), typed=typed)
         kind = kind_of(kind_there)
         spans = ",".join([f"[{start},{end}]" for start, end in matches])
         return (
@@ -64,3 +62,10 @@ class MenuEncoder:
                 self._times.clear()
             text = self._times[seconds] = timestamp(mtime_ns)
         return text
+
+
+def _plainly(suggestion: Suggestion, *, typed: bool) -> str:
+    value = suggestion_json(suggestion)
+    if not typed:
+        del value["type"]
+    return encode(value).decode()

@@ -122,6 +122,14 @@ class SuggestionMetadata(TypedDict):
     type: str
     path: Annotated[str, Field(description="Relative to the memory folder.")]
     size: Annotated[int, Field(description="Bytes.")]
+    modified: Annotated[str, Field(description="ISO 8601, UTC.")]
+    why: Annotated[str, Field(description="Which rule found it; empty when nothing was asked.")]
+    matches: Annotated[list[Span], Field(description="Character ranges of what `target` names.")]
+    target: NotRequired[Literal["label", "path"]]
+    section: NotRequired[
+        Annotated[Literal["contents"], Field(description="Its text matches, not its name.")]
+    ]
+    line: NotRequired[Annotated[int, Field(description="Of a text that matches, from 1.")]]
 
 
 class FileSuggestion(TypedDict):
