@@ -18,7 +18,7 @@ from typing import Any
 import tantivy
 
 # Bumped whenever a schema, a tokenizer or what is put into a field changes.
-FORMAT = 2
+FORMAT = 3
 WRITER_HEAP_BYTES = 30_000_000
 
 log = logging.getLogger(__name__)
@@ -142,6 +142,11 @@ class SearchIndex:
     def count(self) -> int:
         """Documents that can be found."""
         return int(self._searcher.num_docs)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was ever written to this index, or lost by it."""
+        return not (self.stamp or self.count or self.dirty) and self._writer is not None
 
     def add(self, document: dict[str, Any]) -> None:
         """Add a document.

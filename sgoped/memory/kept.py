@@ -69,6 +69,17 @@ class KeptIndex:
         """Which of ``pids``, that should be held, are not; all are, unless a kill was mended."""
         return [pid for pid in pids if not self.may_hold(pid)] if self._mended else []
 
+    def drop_others(self, pids: Iterable[int]) -> None:
+        """After a kill was mended, remove all but ``pids``: what lacked its commit when it came.
+
+        Nobody is shown them, but they would take the places of what can be shown.
+        """
+        if self._mended:
+            wanted = set(pids)
+            for pid in range(len(self._held)):
+                if pid not in wanted:
+                    self.drop(pid)
+
     def may_hold(self, pid: int) -> bool:
         """Whether the index may hold something under ``pid``."""
         return pid < len(self._held) and self._held[pid] == 1
@@ -79,7 +90,7 @@ class KeptIndex:
         Raises:
             IndexBrokenError: The disk does not allow it.
         """
-        if self._index.count or self._index.stamp:
+        if not self._index.untouched:
             self._index.start_afresh()
         self._held.clear()
 

@@ -112,6 +112,86 @@ async def test_what_finds_the_index_broken_is_not_blamed_for_it(tmp_path: Path) 
     await lives(tmp_path, work)
 
 
+@pytest.mark.parametrize("broken", ["names", "bodies"])
+async def test_an_index_that_breaks_before_its_first_commit_is_made_again(
+    tmp_path: Path, broken: str
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.txt").write_text("words")
+
+    def work(store: Store) -> None:
+        worker = make(tmp_path, store)
+        getattr(worker, broken).close()
+        settle(worker)
+        assert named(worker) == with_body(worker) == ["a.txt"]
+        worker.close()
+
+    await lives(tmp_path, work)
+
+
+def test_an_index_made_again_before_its_first_commit_holds_nothing_twice(tmp_path: Path) -> None:
+    index = BodyIndex(tmp_path)
+    kept = KeptIndex(index, lambda: None)
+    for _ in range(2):
+        kept.start_afresh()
+        assert kept.put(0, lambda: index.add_text(0, "a.txt", "words"))
+    assert kept.commit()
+    assert index.count == 1
+    index.close()
+
+
+async def test_names_that_were_to_be_removed_before_a_kill_take_no_place_after_it(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(40):
+        (root / f"data{number}").write_bytes(b"\0\1")
+    (root / "data_of_last_year.md").write_text("words")
+
+    def killed_while_names_wait(store: Store) -> None:
+        worker = make(tmp_path, store)
+        worker.begin_scan(lambda path, error: None)
+        while not worker.continue_scan():
+            pass
+        last = worker._unnamed.pop()
+        worker._index_names(60, urgent=True)
+        worker._unnamed.append(last)
+        worker._index_bodies(60)
+        worker._commit()
+        worker.names.close()
+        worker.bodies.close()
+
+    def next_life(store: Store) -> None:
+        worker = make(tmp_path, store)
+        settle(worker)
+        assert named(worker) == ["data_of_last_year.md"]
+        worker.close()
+
+    await lives(tmp_path, killed_while_names_wait, next_life)
+
+
+async def test_what_waits_is_read_though_the_names_break_again_and_again(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.txt").write_text("words")
+
+    def work(store: Store) -> None:
+        worker = make(tmp_path, store)
+        worker.begin_scan(lambda path, error: None)
+        while not worker.continue_scan():
+            pass
+        with pytest.raises(IndexBrokenError, match="again and again"):
+            while True:
+                worker.recover()
+        settle(worker)
+        assert with_body(worker) == ["a.txt"]
+        worker.close()
+
+    await lives(tmp_path, work)
+
+
 async def test_similar_names_wait_for_a_big_folder_and_then_know_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
