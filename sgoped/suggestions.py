@@ -102,7 +102,7 @@ class Suggestions:
         menu = self._menus.get((query, limit))
         if menu is None:
             hits = self._memory.find_now(query, limit)
-            if hits is not None and not _wants_mentions(query, hits, limit):
+            if hits is not None and not self._wants_mentions(query, hits, limit):
                 menu = self._keep(query, limit, Menu(hits))
         return menu
 
@@ -113,7 +113,7 @@ class Suggestions:
             stamp = self._memory.stamp
             hits = await self._memory.find(query, limit)
             menu = Menu(hits)
-            if _wants_mentions(query, hits, limit):
+            if self._wants_mentions(query, hits, limit):
                 menu = await self._add_mentions(query, hits, limit)
             self._forget_outdated()
             if self._stamp == stamp:
@@ -148,6 +148,11 @@ class Suggestions:
         """Actions of which label or tags have words that begin as ``query`` does."""
         return [_action(action) for action in self._actions.search(query, limit)]
 
+    def _wants_mentions(self, query: str, hits: Sequence[PathHit], limit: int) -> bool:
+        named = sum(hit.why != LETTERS for hit in hits[:FEW_NAMES])
+        few = named < min(limit, FEW_NAMES) and len(query.strip()) >= MIN_MENTION_CHARS
+        return few and self._memory.may_mention(query)
+
     def _forget_outdated(self) -> None:
         stamp = self._memory.stamp
         if stamp != self._stamp:
@@ -159,11 +164,6 @@ class Suggestions:
             self._menus.clear()
         self._menus[query, limit] = menu
         return menu
-
-
-def _wants_mentions(query: str, hits: Sequence[PathHit], limit: int) -> bool:
-    named = sum(hit.why != LETTERS for hit in hits[:FEW_NAMES])
-    return named < min(limit, FEW_NAMES) and len(query.strip()) >= MIN_MENTION_CHARS
 
 
 def found(hit: PathHit) -> Suggestion:

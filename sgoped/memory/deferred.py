@@ -26,6 +26,11 @@ class DeferredHaystack:
         if len(table) <= EAGER_PATHS:
             self.fill()
 
+    @property
+    def filled(self) -> bool:
+        """Whether ``wait`` does not block."""
+        return self._filled.is_set()
+
     def wait(self) -> PathHaystack:
         """The haystack, once it is filled; blocks for a moment after the start of a big folder."""
         self._filled.wait(WAIT_SECONDS)

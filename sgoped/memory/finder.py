@@ -21,7 +21,8 @@ from sgoped.memory.path_query import PathQuery, parse_path_query
 from sgoped.memory.uses import Uses
 from sgoped.memory.worker import IndexWorker
 
-MIN_PATHS_FOR_THREAD = 10_000
+# Up to here a search takes a millisecond or two, and going to a thread and back about as much.
+MIN_PATHS_FOR_THREAD = 150_000
 ENOUGH_LITERAL = 3
 MIN_FUZZY_CHARS = 2
 STARTS = (NAME_WHOLE, NAME_START)
@@ -53,6 +54,7 @@ class Finder:
         self._worker = worker
         self._uses = uses
         self._executor = executor
+        self._last: tuple[object, list[Found]] | None = None
         self._labels: dict[int, str] = {}
         self._labels_version = -1
 
@@ -79,18 +81,23 @@ class Finder:
         if not _suffices(asked, found, limit):
             known = {one.pid for one in found}
             near = await self._find_near(asked, 2 * limit)
-            found += [Found(*one[:4]) for one in near if one.pid not in known]
+            found = [*found, *(Found(*one[:4]) for one in near if one.pid not in known)]
         return self._present_all(asked, found[:limit])
 
     def _find_literal(self, asked: PathQuery, limit: int) -> list[Found]:
-        worker = self._worker
-        return LiteralSearch(worker.names, worker.table, self._uses, asked, limit).run()
+        """The literal matches; those of the last query are kept, for ``find`` after ``find_now``."""
+        key = (asked.text, limit, self.stamp)
+        if self._last is None or self._last[0] != key:
+            worker = self._worker
+            search = LiteralSearch(worker.names, worker.table, self._uses, asked, limit)
+            self._last = key, search.run()
+        return self._last[1]
 
     async def _find_near(self, asked: PathQuery, limit: int) -> Sequence[Near]:
         """Search in a thread, unless that takes longer than the search."""
         worker = self._worker
         search = FuzzySearch(worker.names, lambda: worker.haystack, worker.table, self._uses)
-        if len(worker.table) < MIN_PATHS_FOR_THREAD:
+        if len(worker.table) < MIN_PATHS_FOR_THREAD and worker.haystack_filled:
             return search.run(asked.tokens, limit)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, search.run, asked.tokens, limit)

@@ -175,6 +175,10 @@ class Memory:
             query, limit, path=path, ext=ext, per_file=per_file, max_lines=max_lines
         )
 
+    def may_mention(self, query: str) -> bool:
+        """Whether ``content_hits`` may find anything, told without looking into files."""
+        return self._searcher.may_mention(query)
+
     async def content_hits(
         self, query: str, limit: int = 5, skip_pids: Collection[int] = ()
     ) -> list[Passage]:

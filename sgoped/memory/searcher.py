@@ -102,6 +102,15 @@ class Searcher:
             return []
         return await self._run(lambda: self._complete(query, limit, skip_pids))
 
+    def may_mention(self, query: str) -> bool:
+        """Whether ``content_hits`` may find anything; takes microseconds."""
+        bodies = self._worker.bodies
+        words = bodies.terms(query[:MAX_QUERY_CHARS])[:MAX_COMPLETED_WORDS]
+        vocabulary = bodies.vocabulary()
+        return any(vocabulary.frequency(word) for word in words) or (
+            bool(words) and len(vocabulary.begun(words[-1], 2)) > 1
+        )
+
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 

@@ -143,6 +143,11 @@ class IndexWorker:
         """The paths, for subsequence search; in a big folder this may wait for the first scan."""
         return self._deferred.wait()
 
+    @property
+    def haystack_filled(self) -> bool:
+        """Whether ``haystack`` is there at once."""
+        return self._deferred.filled
+
     # -- seeing what is on the disk
 
     def begin_scan(

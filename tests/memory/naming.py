@@ -25,6 +25,7 @@ class Named:
         self.table = PathTable()
         self.names = NameIndex(directory)
         self.haystack = PathHaystack()
+        self.haystack_filled = True
         self.generation = 0
         for path in paths:
             folder, _, name = path.rstrip("/").rpartition("/")
