@@ -140,7 +140,7 @@ class _Reader:
     async def _listing(self, folder: Document) -> str:
         start = f"{folder.shown_path}/"
         _, states = await asyncio.to_thread(
-            self._memory.file_states, "", start, MAX_FOLDER_ENTRIES + 1, start
+            self._memory.file_states, "", start, MAX_FOLDER_ENTRIES + 1, start, hidden=False
         )
         paths = [state.path for state in states if state.path.startswith(start)]
         more = "\nand more" if len(paths) > MAX_FOLDER_ENTRIES else ""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from sgoped.errors import PathRefused
+from sgoped.memory.hidden import is_hidden, is_left_out
 
 MAX_COMPONENT_BYTES = 255
 MAX_PATH_BYTES = 4000
-# No listed path begins so, because hidden names are left out: an id is never taken for a path.
+# What begins so is always taken for an id, though a hidden file may be called so: see labels.
 ID_PREFIX = ".f:"
 
 _DRIVE = re.compile(r"[A-Za-z]:([\\/]|$)")
@@ -22,12 +24,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Kind(StrEnum):
-    """What a path in the memory folder turned out to be."""
+    """What a path in the memory folder turned out to be; hidden files are not looked into."""
 
     TEXT = "text"
     IMAGE = "image"
     BINARY = "binary"
     FOLDER = "folder"
+    HIDDEN = "hidden"
 
 
 def shown(text: str) -> str:
@@ -62,7 +65,7 @@ class Document(NamedTuple):
     Attributes:
         pid: Number of its row in the catalogue and the index; not stable over rebuilds.
         path: Relative to the memory folder, ``/``-separated; undecodable bytes are surrogates.
-        kind: Text, image, binary or folder.
+        kind: Text, image, binary, folder or hidden file.
         size: Bytes.
         mtime_ns: Modification time in nanoseconds since 1970.
     """
@@ -89,11 +92,15 @@ class Document(NamedTuple):
         return shown(self.path)
 
 
-def safe_relative_path(text: str) -> str:
+def safe_relative_path(text: str, *, for_reading: bool = False) -> str:
     """Return ``text`` as a normalised path below the memory folder.
 
     Pure: nothing is looked up, so links are the reader's concern (files opens every component
     with ``O_NOFOLLOW``).
+
+    Args:
+        text: What was sent.
+        for_reading: Whether it may be a hidden file, unless that is left out altogether.
 
     Raises:
         PathRefused: The path is empty, absolute, hidden, too long, has ``..``, a backslash or a
@@ -114,7 +121,9 @@ def safe_relative_path(text: str) -> str:
     parts = [part for part in text.split("/") if part not in ("", ".")]
     for part in parts:
         _check_component(part)
-    if not parts:
+    if parts:
+        _check_hidden(parts, for_reading=for_reading)
+    else:
         raise PathRefused("the path names the memory folder itself")
     return "/".join(parts)
 
@@ -122,7 +131,15 @@ def safe_relative_path(text: str) -> str:
 def _check_component(part: str) -> None:
     if part == "..":
         raise PathRefused("the path leads out of its folder (..)")
-    if part.startswith("."):
-        raise PathRefused(f"{shown(part)!r} is hidden; hidden files are left alone")
     if len(os.fsencode(part)) > MAX_COMPONENT_BYTES:
         raise PathRefused(f"a file name is longer than {MAX_COMPONENT_BYTES} bytes")
+
+
+def _check_hidden(parts: Sequence[str], *, for_reading: bool) -> None:
+    *parents, name = parts
+    for parent in filter(is_hidden, parents):
+        raise PathRefused(f"{shown(parent)!r} is hidden; hidden folders are left alone")
+    if is_left_out(name):
+        raise PathRefused(f"{shown(name)!r} is hidden; hidden files of its sort are left alone")
+    if is_hidden(name) and not for_reading:
+        raise PathRefused(f"{shown(name)!r} is hidden; hidden files can be read, not changed")

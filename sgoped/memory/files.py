@@ -35,6 +35,7 @@ from pathlib import Path
 from sgoped.errors import Conflict, NotFound, PathRefused, StorageError, TooLarge
 from sgoped.memory.beneath import directory_below, open_file, storage_error
 from sgoped.memory.document import MAX_COMPONENT_BYTES, shown
+from sgoped.memory.hidden import is_hidden, is_left_out
 from sgoped.memory.saving import (
     Content,
     make_directories,
@@ -86,7 +87,7 @@ class Files:
     """The files below ``root``.
 
     Safe to use from several threads: changes are made one at a time, reads are free. Paths are
-    relative and ``/``-separated; hidden components are refused, as everywhere.
+    relative and ``/``-separated; hidden components are refused, but see ``hidden`` for reading.
 
     Args:
         root: The memory folder.
@@ -110,14 +111,14 @@ class Files:
             TooLarge: It exceeds ``max_bytes``.
             StorageError: It cannot be read.
         """
-        *parents, name = _parts(path)
+        *parents, name = _parts(path, for_reading=True)
         with _errors(path), directory_below(self._root, parents) as dir_fd:
             content = read_content(name, dir_fd, self._max_bytes)
         return content.data, content.status
 
     def read_head(self, path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
         """The first ``max_bytes`` of a file of any size; otherwise like ``read``."""
-        *parents, name = _parts(path)
+        *parents, name = _parts(path, for_reading=True)
         with _errors(path), directory_below(self._root, parents) as dir_fd:
             fd, status = open_file(name, dir_fd)
             with os.fdopen(fd, "rb") as file:
@@ -343,13 +344,11 @@ class Files:
             raise TooLarge(f"{shown(path)} has {size} bytes; the limit is {self._max_bytes}")
 
 
-def _parts(path: str) -> list[str]:
-    parts = path.split("/")
-    for part in parts:
-        if not part or part.startswith(".") or "\0" in part:
-            raise PathRefused(
-                f"{shown(path)!r} is hidden, or not a path relative to the memory folder"
-            )
+def _parts(path: str, *, for_reading: bool = False) -> list[str]:
+    *parents, name = parts = path.split("/")
+    refused = is_left_out(name) if for_reading else is_hidden(name)
+    if refused or not all(parts) or "\0" in path or any(map(is_hidden, parents)):
+        raise PathRefused(f"{shown(path)!r} is hidden, or no path relative to the memory folder")
     return parts
 
 

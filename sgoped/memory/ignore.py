@@ -1,4 +1,4 @@
-"""Decides which names are left out: hidden ones, and those that ignore files name.
+"""Decides which names are left out because ignore files name them.
 
 ``.gitignore`` and ``.sgopedignore`` mean what git says in gitignore(5): they apply to their
 directory and below, deeper files before shallower ones, the last matching line of a file wins,
@@ -25,11 +25,6 @@ from sgoped.memory.beneath import open_file
 IGNORE_FILE_NAMES = (".gitignore", ".sgopedignore")
 _MAX_FILE_BYTES = 1_000_000
 _MAX_BACKTRACKING_STARS = 4
-
-
-def is_hidden(name: str) -> bool:
-    """Whether one path component is left out because of its leading dot."""
-    return name.startswith(".")
 
 
 @dataclass(frozen=True, slots=True)

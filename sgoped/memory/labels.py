@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sgoped.memory.document import Kind, document_id, path_from_id, shown
+from sgoped.memory.document import ID_PREFIX, Kind, document_id, path_from_id, shown
 from sgoped.memory.table import PathTable
 
 # Among more namesakes than this the whole path is the label: telling thousands of __init__.py
@@ -28,11 +28,14 @@ def _visible_namesakes(table: PathTable, name: str) -> list[str]:
 def label(table: PathTable, path: str) -> str:
     """The base name where it is unique, else as much of the path as tells it from the others.
 
-    A path that is not UTF-8 is labelled by its id, since what is shown of it may be ambiguous.
+    A path that is not UTF-8 is labelled by its id, since what is shown of it may be ambiguous; so
+    is a name that looks like an id.
     """
     if shown(path) is not path and shown(path) != path:
         return document_id(path)
     name = path.rpartition("/")[2]
+    if name.startswith(ID_PREFIX):
+        return document_id(path)
     count = table.count_namesakes(name)
     if count <= 1:
         return name
@@ -62,10 +65,11 @@ def resolve(
         The pid, and whether other paths were meant as well as it; ``None`` when nothing is named.
     """
     path = path_from_id(reference)
-    for exact in (path, reference.strip("/")):
-        pid = table.find(exact) if exact else None
-        if pid is not None:
-            return pid, False
+    pid = table.find(reference.strip("/") if path is None else path)
+    if pid is not None:
+        return pid, False
+    if path is not None:
+        return None
     end = reference.strip().removeprefix("./").strip("/")
     paths = [
         path

@@ -59,6 +59,8 @@ class LiteralSearch:
     def run(self) -> list[Found]:
         """At most ``limit`` matches, best first."""
         used = self._used() if self._uses else {}
+        if self._query.dotted:
+            self._take_hidden()
         for why, pids in self._stages():
             if used:
                 self._take(why, used.pop(why, ()))
@@ -109,6 +111,31 @@ class LiteralSearch:
                     return
             else:
                 shared.append(Found(pid, path, why, namesakes))
+
+    def _take_hidden(self) -> None:
+        """Hidden files, which whoever types their dot means before all others."""
+        query = self._query
+        ordered: list[tuple[bool, bool, float, Found]] = []
+        for pid in self._names.by_dot(query.dotted, self._limit + SPARE):
+            path = self._table.hidden_path(pid)
+            if path is None:
+                continue
+            folded = fold(path)
+            name = folded.rpartition("/")[2]
+            starts = [word for word in query.dotted if name.startswith(word)]
+            # The index holds the first characters of a long word only.
+            if all(word in starts for word in query.dotted if word.startswith(".")):
+                whole = any(is_whole(word, name) for word in starts)
+                found = Found(
+                    pid,
+                    path,
+                    NAME_WHOLE if whole else NAME_START,
+                    self._table.count_namesakes(path.rpartition("/")[2]),
+                )
+                as_typed = f"/{query.text}" in f"/{folded}"
+                ordered.append((not whole, not as_typed, -self._uses.weight(path), found))
+        ordered.sort(key=lambda one: one[:3])
+        self._distinct += [found for *_, found in ordered]
 
     def _holding(self, token: str, pids: Sequence[int]) -> list[int]:
         """Those that hold the token itself: within the stem, then elsewhere, then over separators."""

@@ -124,7 +124,13 @@ class Memory:
         return self._indexer.status()
 
     def file_states(
-        self, state: str = "", path: str = "", limit: int = 100, after: str = ""
+        self,
+        state: str = "",
+        path: str = "",
+        limit: int = 100,
+        after: str = "",
+        *,
+        hidden: bool = True,
     ) -> tuple[dict[str, int], list[FileState]]:
         """Counts by state, and the files in ``state`` (all when empty), by path.
 
@@ -135,8 +141,9 @@ class Memory:
             path: Only paths that contain this.
             limit: How many files at most.
             after: Only paths that sort after this one.
+            hidden: Whether hidden files are wanted, which are known by their names only.
         """
-        return list_states(self._table, state, path, limit, after)
+        return list_states(self._table, state, path, limit, after, hidden=hidden)
 
     async def documents(self, limit: int = 1000) -> tuple[list[Document], int]:
         """The ``limit`` documents used or changed last, newest first, and the number of all."""
@@ -238,13 +245,14 @@ class Memory:
         found = resolve(self._table, reference, self._prefer)
         document = None if found is None else self._table.document(found[0])
         if document is None:
-            return await self._checked_path(path_from_id(reference) or reference)
+            path = path_from_id(reference)
+            return await self._checked_path(reference if path is None else path, for_reading=True)
         if document.kind is Kind.FOLDER:
             raise NotText(f"{document.shown_path} is a folder")
         return document.path
 
-    async def _checked_path(self, text: str) -> str:
-        path = safe_relative_path(text)
+    async def _checked_path(self, text: str, *, for_reading: bool = False) -> str:
+        path = safe_relative_path(text, for_reading=for_reading)
         if await asyncio.to_thread(is_ignored, self.root, path):
             raise PathRefused(f"{shown(path)} is left out by an ignore file")
         return path
@@ -276,7 +284,8 @@ class Memory:
     async def _writable_path(self, reference: str) -> str:
         """An existing file may be named by its id, so that odd names can be saved too."""
         path = path_from_id(reference)
-        if path is not None and self._table.find(path) is not None:
+        pid = None if path is None else self._table.find(path)
+        if path is not None and pid is not None and self._table.kind(pid) is not Kind.HIDDEN:
             return path
         return await self._checked_path(path or reference)
 

@@ -16,6 +16,7 @@ import tantivy
 from tantivy import Occur, Query
 
 from sgoped.memory.document import MAX_PATH_BYTES, shown
+from sgoped.memory.hidden import is_hidden
 from sgoped.memory.index import SearchIndex
 from sgoped.memory.words import fold, joined, split_words
 
@@ -44,6 +45,7 @@ def _schema() -> tantivy.Schema:
         ("start", "edge"),
         ("tight", "edge"),
         ("directory", "any_edge"),
+        ("dotted", "any_edge"),
         ("trigram", "trigram"),
         ("exact", "raw"),
         ("whole", "raw"),
@@ -83,11 +85,17 @@ class NameIndex(SearchIndex):
         folded = fold(name)
         tight = joined(folded)
         words = split_words(name)
+        prior = _prior(folded, path, namesakes, folder=folder) << PID_BITS | pid
+        if is_hidden(name):
+            # In no other field, so that no other query finds it, or is slower for it.
+            dotted = [folded, *words, *self._words_above(directory)]
+            self.add({"pid": pid, "prior": prior, "dotted": dotted})
+            return
         starts = [folded, *words]
         self.add(
             {
                 "pid": pid,
-                "prior": _prior(folded, path, namesakes, folder=folder) << PID_BITS | pid,
+                "prior": prior,
                 "name": folded,
                 "word": words,
                 "start": starts,
@@ -132,6 +140,13 @@ class NameIndex(SearchIndex):
     def by_directory(self, token: str, limit: int) -> list[int]:
         """Pids below a directory with a word that the token begins."""
         return self._search(self._term("directory", token[:MAX_GRAM]), limit)
+
+    def by_dot(self, words: Sequence[str], limit: int) -> list[int]:
+        """Pids of hidden files where each begins the name, a word of it, or one of a directory's.
+
+        A word that begins with a dot can only begin the name.
+        """
+        return self._all_of([self._term("dotted", word[:MAX_GRAM]) for word in words], limit)
 
     def by_folder_and_name(self, folder: str, name: str, limit: int) -> list[int]:
         """Pids where one begins a word of a directory, and the other the name or a word of it."""

@@ -32,7 +32,8 @@ from watchdog.events import (
 )
 from watchdog.observers.api import BaseObserver
 
-from sgoped.memory.ignore import IGNORE_FILE_NAMES, is_hidden
+from sgoped.memory.hidden import is_hidden, is_left_out
+from sgoped.memory.ignore import IGNORE_FILE_NAMES
 
 if sys.platform == "linux":
     from watchdog.observers.inotify import InotifyEmitter
@@ -113,17 +114,17 @@ class Inbox:
         self._on_paths(paths)
 
 
-def relevant_path(path: str) -> str | None:
+def relevant_path(path: str, *, is_folder: bool = False) -> str | None:
     """What to look at again when ``path`` changed; None when a scan would not show it.
 
-    A changed ignore file concerns all of its directory; hidden names concern nobody.
+    A changed ignore file concerns all of its directory; what hidden folders hold concerns nobody.
     """
     *parents, name = path.split("/")
     if any(map(is_hidden, parents)):
         return None
     if name in IGNORE_FILE_NAMES:
         return "/".join(parents)
-    return None if is_hidden(name) else path
+    return None if is_left_out(name, is_folder=is_folder) else path
 
 
 class _Handler(FileSystemEventHandler):
@@ -138,7 +139,8 @@ class _Handler(FileSystemEventHandler):
         for raw in (event.src_path, event.dest_path):
             path = os.fsdecode(raw)
             if path.startswith(self._prefix):
-                relevant = relevant_path(path[len(self._prefix) :])
+                below = path[len(self._prefix) :]
+                relevant = relevant_path(below, is_folder=event.is_directory)
                 if relevant is not None:
                     self._inbox.add(relevant)
             elif path == self._root:

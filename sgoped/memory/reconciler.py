@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sgoped.memory.document import Kind
+from sgoped.memory.hidden import is_hidden
 from sgoped.memory.scanner import Entry
 from sgoped.memory.table import FileStatus, PathTable
 from sgoped.memory.textual import is_image
@@ -34,7 +35,7 @@ class Difference:
     Attributes:
         added: Pids whose names are new.
         removed: Pids that are gone, with the paths they had.
-        unread: Pids of files whose content must be read.
+        unread: Pids of files whose content must be read; a hidden one's never is.
         directories: Directories whose catalogue row changed.
     """
 
@@ -46,6 +47,8 @@ class Difference:
 
 def presumed_kind(name: str) -> Kind:
     """What a file probably is, by its name alone."""
+    if is_hidden(name):
+        return Kind.HIDDEN
     if is_image(name):
         return Kind.IMAGE
     suffix = name.rpartition(".")[2].lower() if "." in name else ""
@@ -120,8 +123,10 @@ class Reconciler:
     def _add(self, directory: str, entry: Entry) -> None:
         if entry.mode_kind == "folder":
             pid = self.table.add(directory, entry, Kind.FOLDER, FileStatus.INDEXED)
+        elif (kind := presumed_kind(entry.name)) is Kind.HIDDEN:
+            pid = self.table.add(directory, entry, kind, FileStatus.SKIPPED)
         else:
-            pid = self.table.add(directory, entry, presumed_kind(entry.name))
+            pid = self.table.add(directory, entry, kind)
             self.difference.unread.append(pid)
         if self.table.kind(pid) is not Kind.BINARY:
             self.difference.added.append(pid)
@@ -134,7 +139,9 @@ class Reconciler:
             self._add(directory, entry)
             return
         self.table.touch(pid, entry)
-        if not was_folder:
+        if was_folder:
+            return
+        self.difference.directories.add(directory)
+        if self.table.kind(pid) is not Kind.HIDDEN:
             self.table.settle(pid, self.table.kind(pid), FileStatus.PENDING)
             self.difference.unread.append(pid)
-            self.difference.directories.add(directory)

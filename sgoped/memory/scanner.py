@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sgoped.memory.beneath import directory_below, open_directory, open_root
-from sgoped.memory.ignore import IgnoreReader, IgnoreRules, is_hidden
+from sgoped.memory.hidden import is_hidden, is_left_out
+from sgoped.memory.ignore import IgnoreReader, IgnoreRules
 from sgoped.memory.saving import is_temporary
 
 _MAX_OPEN = 64
@@ -60,8 +61,8 @@ def scan_tree(
 ) -> Iterator[tuple[str, list[Entry]]]:
     """Yield ``(directory, its entries)`` for ``start`` and everything below it.
 
-    Links, FIFOs, sockets, devices, hidden and ignored names are left out; so is all of
-    ``start`` when it, or a directory above it, is hidden, ignored, missing or not a directory.
+    Links, FIFOs, sockets, devices, ignored names and (some files excepted, see ``hidden``) hidden
+    ones are left out; so is all of ``start`` when it, or one above, is, or is no directory.
 
     Args:
         root: The memory folder.
@@ -114,16 +115,16 @@ def find_entry(root: Path, relative: str, *, ignore: IgnoreReader | None = None)
     with _directory(root, directory, ignore or IgnoreReader(), errors) as frame:
         if errors:
             raise errors[0]
-        if frame is None or not name or is_hidden(name):
+        if frame is None or not name or is_left_out(name):
             return None
         try:
             status = os.stat(name, dir_fd=frame.fd, follow_symlinks=False)
         except FileNotFoundError:
             return None
         entry = _entry(name, status)
-        if entry is None or frame.ignores(entry):
+        if entry is None or is_left_out(name, is_folder=entry.mode_kind == "folder"):
             return None
-        return entry
+        return None if frame.ignores(entry) else entry
 
 
 def find_temporary_files(root: Path) -> list[tuple[str, str]]:
@@ -152,7 +153,7 @@ def is_ignored(
         OSError: The root is missing, or a directory on the way cannot be read.
     """
     *parents, name = relative.split("/")
-    if any(map(is_hidden, (*parents, name))):
+    if any(map(is_hidden, parents)) or is_left_out(name, is_folder=is_folder):
         return True
     reader = ignore or IgnoreReader()
     rules, fd, above = IgnoreRules(), open_root(root), ""
@@ -367,7 +368,8 @@ def _read_entries(
         name = item.name
         if name[0] == ".":
             hidden.append(name)
-            continue
+            if is_left_out(name) or not item.is_file(follow_symlinks=False):
+                continue
         try:
             status = item.stat(follow_symlinks=False)
         except FileNotFoundError:

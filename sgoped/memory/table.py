@@ -16,9 +16,12 @@ from enum import IntEnum
 from sgoped.memory.document import Document, Kind
 from sgoped.memory.scanner import Entry
 
-KINDS = (Kind.TEXT, Kind.IMAGE, Kind.BINARY, Kind.FOLDER)
+# Stored by their place: new ones come last.
+KINDS = (Kind.TEXT, Kind.IMAGE, Kind.BINARY, Kind.FOLDER, Kind.HIDDEN)
 _KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
 _BINARY = _KIND_CODES[Kind.BINARY]
+_HIDDEN = _KIND_CODES[Kind.HIDDEN]
+_UNSEEN = frozenset({_BINARY, _HIDDEN})
 
 
 class FileStatus(IntEnum):
@@ -86,8 +89,8 @@ class PathTable:
 
     @property
     def visible_count(self) -> int:
-        """Number of paths that may be suggested: all but binaries."""
-        return len(self) - self.kind_counts[_KIND_CODES[Kind.BINARY]]
+        """Number of paths that are suggested to anyone: all but binaries and hidden files."""
+        return len(self) - sum(self.kind_counts[code] for code in _UNSEEN)
 
     def count(self, kind: Kind) -> int:
         """Number of paths of one kind."""
@@ -142,7 +145,7 @@ class PathTable:
         return Document(pid, path, KINDS[self.kinds[pid]], self.sizes[pid], self.mtimes_ns[pid])
 
     def shown_candidate(self, pid: int) -> tuple[str, int] | None:
-        """The path of a pid that may be suggested, and how many paths have its name.
+        """The path of a pid that is suggested to anyone, and how many paths have its name.
 
         One call, because a look-up asks this of each candidate.
         """
@@ -150,12 +153,17 @@ class PathTable:
             name = self.names[pid]
         except IndexError:
             return None
-        if name is None or self.kinds[pid] == _BINARY:
+        if name is None or self.kinds[pid] in _UNSEEN:
             return None
         found = self._namesakes.get(name, 0)
         directory = self._directories[self._directory_of[pid]]
         path = f"{directory}/{name}" if directory else name
         return path, 1 if isinstance(found, int) else len(found)
+
+    def hidden_path(self, pid: int) -> str | None:
+        """The path of a pid that is suggested to whoever types its dot, and to nobody else."""
+        path = self.path(pid)
+        return path if path is not None and self.kinds[pid] == _HIDDEN else None
 
     def find(self, path: str) -> int | None:
         """The pid of an exact path."""
@@ -191,9 +199,12 @@ class PathTable:
         return (pid for pid, name in enumerate(list(self.names)) if name is not None)
 
     def visible(self) -> Iterator[int]:
-        """Every pid that may be suggested: all but binaries."""
-        binary = _KIND_CODES[Kind.BINARY]
-        return (pid for pid in self.pids() if self.kinds[pid] != binary)
+        """Every pid that is suggested to anyone: all but binaries and hidden files."""
+        return (pid for pid in self.pids() if self.kinds[pid] not in _UNSEEN)
+
+    def named(self) -> Iterator[int]:
+        """Every pid of which the name can be found: all but binaries."""
+        return (pid for pid in self.pids() if self.kinds[pid] != _BINARY)
 
     def pending(self) -> Iterator[int]:
         """Every pid whose content is to be read."""

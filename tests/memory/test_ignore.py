@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sgoped.memory.ignore import IgnoreReader, IgnoreRules, Patterns, is_hidden
+from sgoped.memory.hidden import is_hidden
+from sgoped.memory.ignore import IgnoreReader, IgnoreRules, Patterns
 from sgoped.memory.scanner import is_ignored, scan_tree
 
 
@@ -104,13 +105,13 @@ def test_a_pattern_made_to_backtrack_answers_all_the_same() -> None:
 def test_nothing_below_an_ignored_directory_comes_back(tmp_path: Path) -> None:
     plant(tmp_path, {".gitignore": "out/\n!out/keep.txt\n", "out/keep.txt": "", "in.txt": ""})
     plant(tmp_path, {"out/.gitignore": "!keep.txt\n"})
-    assert kept(tmp_path) == {"in.txt"}
+    assert kept(tmp_path) == {".gitignore", "in.txt"}
 
 
 def test_our_own_ignore_file_overrides_gits(tmp_path: Path) -> None:
     plant(tmp_path, {".gitignore": "*.log\n", ".sgopedignore": "!a.log\nsecret*\n"})
     plant(tmp_path, {"a.log": "", "b.log": "", "secret.txt": "", "x.txt": ""})
-    assert kept(tmp_path) == {"x.txt"} | {"a.log"}
+    assert kept(tmp_path) == {".gitignore", ".sgopedignore", "x.txt", "a.log"}
 
 
 def test_ignore_files_above_the_root_and_links_to_some_do_not_count(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_fifo_for_an_ignore_file_does_not_block(tmp_path: Path) -> None:
 def test_an_ignore_file_with_a_mark_and_undecodable_bytes_is_read(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_bytes(b"\xef\xbb\xbf*.log\r\n\xff.txt\n")
     plant(tmp_path, {"a.log": "", "b.txt": "", "\udcff.txt": ""})
-    assert kept(tmp_path) == {"b.txt"}
+    assert kept(tmp_path) == {".gitignore", "b.txt"}
 
 
 def test_a_changed_ignore_file_is_noticed_by_a_shared_reader(tmp_path: Path) -> None:
@@ -201,5 +202,5 @@ def test_a_scan_keeps_what_git_would(
     subprocess.run([*run, "init", "-q"], check=True, env=environment)
     listing = [*run, "ls-files", "-z", "--others", "--exclude-standard"]
     out = subprocess.run(listing, check=True, env=environment, capture_output=True).stdout
-    wanted = {name for name in os.fsdecode(out).split("\0") if name and ".gitignore" not in name}
+    wanted = {name for name in os.fsdecode(out).split("\0") if name}
     assert kept(root) == wanted, (tree, top, inner, where)

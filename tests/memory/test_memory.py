@@ -41,8 +41,9 @@ async def test_what_lies_in_the_folder_is_counted_by_kind(tmp_path: Path) -> Non
         }
         assert total == 5
         states, files = memory.file_states()
-        assert states == {"pending": 0, "indexed": 3, "skipped": 2, "failed": 0}
+        assert states == {"pending": 0, "indexed": 3, "skipped": 3, "failed": 0}
         assert [(state.path, state.reason) for state in files if state.state == "skipped"] == [
+            (".hidden", "hidden: found by its name only"),
             ("pic.png", "image"),
             ("prog", "binary"),
         ]
@@ -50,13 +51,15 @@ async def test_what_lies_in_the_folder_is_counted_by_kind(tmp_path: Path) -> Non
 
 async def test_ignored_files_are_neither_listed_nor_read(tmp_path: Path) -> None:
     root = paths_below(tmp_path).memory_dir
-    write(root, ".gitignore", "secret.txt\nbuild/\n")
+    write(root, ".gitignore", "secret.txt\n.secret\n.mine*\nbuild/\n")
+    write(root, ".mine.conf", "canary")
     write(root, "secret.txt", "canary")
     write(root, "build/out.txt", "canary")
     write(root, "kept.txt", "plain")
     async with opened(tmp_path) as memory:
         assert [document.path for document in (await memory.documents())[0]] == ["kept.txt"]
-        for path in ("secret.txt", "build/out.txt", document_id("secret.txt"), ".gitignore"):
+        assert await found(memory, ".mine") == []
+        for path in ("secret.txt", "build/out.txt", document_id("secret.txt"), ".mine.conf"):
             with pytest.raises(PathRefused):
                 await memory.read_text(path)
         with pytest.raises(PathRefused):

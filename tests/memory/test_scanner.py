@@ -101,7 +101,8 @@ def test_hidden_names_links_and_special_files_are_left_out(tmp_path: Path) -> No
     outside = tmp_path / "outside"
     plant(outside, "canary.txt")
     root = tmp_path / "root"
-    plant(root, "a.txt", ".env", ".git/config")
+    plant(root, "a.txt", ".env", ".git/config", ".x/y")
+    (root / ".link").symlink_to(root / "a.txt")
     (root / "link.txt").symlink_to(root / "a.txt")
     (root / "out").symlink_to(outside)
     (root / "loop").symlink_to(root)
@@ -166,7 +167,7 @@ def test_one_directory_is_listed_alone(tmp_path: Path) -> None:
 
 
 def test_one_path_is_found_only_where_a_scan_lists_it(tmp_path: Path) -> None:
-    plant(tmp_path, "a/b.txt", "a/c.log", ".hidden")
+    plant(tmp_path, "a/b.txt", "a/c.log", "a/.c.log", ".env", ".venv/x", ".eslintrc")
     (tmp_path / "a/.gitignore").write_text("*.log\n")
     (tmp_path / "link").symlink_to("a/b.txt")
     found = find_entry(tmp_path, "a/b.txt")
@@ -175,7 +176,10 @@ def test_one_path_is_found_only_where_a_scan_lists_it(tmp_path: Path) -> None:
     folder = find_entry(tmp_path, "a")
     assert folder is not None
     assert folder.mode_kind == "folder"
-    for path in ("a/c.log", ".hidden", "link", "gone", "gone/x", "a/b.txt/x", "", "a/"):
+    assert find_entry(tmp_path, ".eslintrc") is not None
+    for path in ("a/c.log", "a/.c.log", ".env", ".venv", ".venv/x", ".eslintrc/x"):
+        assert find_entry(tmp_path, path) is None, path
+    for path in ("link", "gone", "gone/x", "a/b.txt/x", "", "a/"):
         assert find_entry(tmp_path, path) is None, path
 
 

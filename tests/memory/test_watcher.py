@@ -434,6 +434,7 @@ async def test_what_the_body_raises_comes_out_as_it_is(root: Path) -> None:
         ("a/b", "a/b"),
         (".env", None),
         ("a/.git/index", None),
+        (".editorconfig", ".editorconfig"),
         ("a/.gitignore", "a"),
         (".sgopedignore", ""),
         (".git/.gitignore", None),
@@ -442,6 +443,11 @@ async def test_what_the_body_raises_comes_out_as_it_is(root: Path) -> None:
 )
 def test_only_what_a_scan_would_show_is_relevant(path: str, relevant: str | None) -> None:
     assert relevant_path(path) == relevant
+
+
+def test_a_hidden_folder_is_not_relevant() -> None:
+    assert relevant_path("a/.venv", is_folder=True) is None
+    assert relevant_path("a/venv", is_folder=True) == "a/venv"
 
 
 def test_polling_tells_directories_that_changed(root: Path) -> None:
