@@ -23,6 +23,7 @@ from sgoped.memory.bodies import BodyIndex
 from sgoped.memory.deferred import DeferredHaystack
 from sgoped.memory.document import Kind
 from sgoped.memory.haystack import PathHaystack
+from sgoped.memory.hidden import is_hidden
 from sgoped.memory.ignore import IgnoreReader
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.kept import UNKNOWN_COUNT, KeptIndex
@@ -112,7 +113,7 @@ class IndexWorker:
             mark = IndexMark()
         self.generation = mark.generation
         if self._kept_names.agree(mark.names_stamp, mark.names_count, mark.next_pid):
-            self._unnamed.extend(self._kept_names.missing(self.table.visible()))
+            self._unnamed.extend(self._kept_names.missing(self.table.named()))
             self._kept_names.drop_others(self.table.visible())
         else:
             self._rename_all()
@@ -124,7 +125,7 @@ class IndexWorker:
 
     def _rename_all(self) -> None:
         self._kept_names.start_afresh()
-        self._unnamed = deque(self.table.visible())
+        self._unnamed = deque(self.table.named())
 
     def _reread_all(self) -> None:
         self._kept_bodies.start_afresh()
@@ -141,6 +142,11 @@ class IndexWorker:
     def haystack(self) -> PathHaystack:
         """The paths, for subsequence search; in a big folder this may wait for the first scan."""
         return self._deferred.wait()
+
+    @property
+    def haystack_filled(self) -> bool:
+        """Whether ``haystack`` is there at once."""
+        return self._deferred.filled
 
     # -- seeing what is on the disk
 
@@ -186,18 +192,19 @@ class IndexWorker:
         self._take_difference(urgent=True)
 
     def _take_difference(self, *, urgent: bool) -> None:
-        difference = self._reconciler.take()
+        difference, seen = self._reconciler.take(), self.table.shown_candidate
         self._unsaved |= difference.directories
         if not (difference.added or difference.removed or difference.unread):
             return
         for pid, path in difference.removed:
             self._kept_names.drop(pid)
             self._kept_bodies.drop(pid)
-            if len(self._outcome.removed) < MAX_TOLD_PATHS:
+            told = len(self._outcome.removed) < MAX_TOLD_PATHS
+            if told and not is_hidden(path.rpartition("/")[2]):
                 self._outcome.removed.append(path)
-        added = [(pid, self.table.path(pid)) for pid in difference.added]
+        added = [(pid, found[0]) for pid in difference.added if (found := seen(pid))]
         self._deferred.update(
-            [(pid, path) for pid, path in added if path is not None],
+            added,
             [pid for pid, _ in difference.removed],
         )
         if urgent:
