@@ -114,7 +114,7 @@ class IndexWorker:
         self.generation = mark.generation
         if self._kept_names.agree(mark.names_stamp, mark.names_count, mark.next_pid):
             self._unnamed.extend(self._kept_names.missing(self.table.named()))
-            self._kept_names.drop_others(self.table.visible())
+            self._kept_names.drop_others(self.table.named())
         else:
             self._rename_all()
         if self._kept_bodies.agree(mark.bodies_stamp, mark.bodies_count, mark.next_pid):
