@@ -92,8 +92,12 @@ class Session:
                 writer.cancel()
 
     async def end(self) -> None:
-        """Close the socket because the daemon stops."""
-        await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the daemon stops")
+        """Close the socket because the daemon stops; a client that does not read is not waited for."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the daemon stops")
+        except TimeoutError:
+            abort(self._request)
 
     async def _read_all(self, incoming: Incoming, writer: asyncio.Task[None]) -> None:
         while not writer.done():

@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 from aiohttp import WSCloseCode, WSMsgType
+from aiohttp.base_protocol import BaseProtocol
 
 from sgoped.suggestions import Menu
 from sgoped.web.keys import SUGGESTIONS
 from sgoped.web.websocket import MAX_MESSAGE_BYTES
 from tests.web.conftest import Client
+from tests.web.raw import build
 
 PATH = "/ws/suggestions"
 
@@ -166,6 +168,37 @@ async def test_shutting_down_closes_sockets_as_going_away(client: Client) -> Non
         messages = [await socket.receive() for socket in sockets]
         await closing
     assert {message.data for message in messages} == {WSCloseCode.GOING_AWAY}
+
+
+async def test_shutting_down_does_not_wait_for_a_client_that_does_not_read(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_back = asyncio.Event()
+    pause_writing = BaseProtocol.pause_writing
+
+    def pause(protocol: BaseProtocol) -> None:
+        held_back.set()
+        pause_writing(protocol)
+
+    monkeypatch.setattr(BaseProtocol, "pause_writing", pause)
+    upgrade = [
+        ("Host", f"localhost:{client.port}"),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ]
+    message = b'{"type":"files","query":"%b"}' % (b"\\u0001" * 4_000)
+    asked = b"\x81\xfe" + len(message).to_bytes(2, "big") + bytes(4) + message
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(build("GET", PATH, upgrade))
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        while not held_back.is_set():
+            writer.write(asked)
+            await asyncio.sleep(0)
+        await client.server.close()
+        writer.transport.abort()
 
 
 async def test_a_client_that_does_not_read_is_held_back(
