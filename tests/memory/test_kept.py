@@ -149,6 +149,7 @@ async def test_names_that_were_to_be_removed_before_a_kill_take_no_place_after_i
     for number in range(40):
         (root / f"data{number}").write_bytes(b"\0\1")
     (root / "data_of_last_year.md").write_text("words")
+    (root / ".dataignore").write_text("words")
 
     def killed_while_names_wait(store: Store) -> None:
         worker = make(tmp_path, store)
@@ -166,7 +167,7 @@ async def test_names_that_were_to_be_removed_before_a_kill_take_no_place_after_i
     def next_life(store: Store) -> None:
         worker = make(tmp_path, store)
         settle(worker)
-        assert named(worker) == ["data_of_last_year.md"]
+        assert named(worker) == [".dataignore", "data_of_last_year.md"]
         worker.close()
 
     await lives(tmp_path, killed_while_names_wait, next_life)
