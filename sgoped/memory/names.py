@@ -33,6 +33,11 @@ MAX_DISTINCT_NAMESAKES = 2
 MAX_SHARED_BITS = 16
 MAX_PRIOR_CHARS = 64
 FOLDER_CHARS = 8
+# Steps of the prior: each is more than all below it together.
+SHARED_STEP = 1_000_000
+CHARS_STEP = 10_000
+# Distinct names of at most eight characters have this prior or a higher one.
+BRIEF_PRIOR = MAX_SHARED_BITS * SHARED_STEP + (MAX_PRIOR_CHARS - 8) * CHARS_STEP
 
 
 def _schema() -> tantivy.Schema:
@@ -40,6 +45,7 @@ def _schema() -> tantivy.Schema:
     builder.add_unsigned_field("pid", indexed=True, fast=True)
     builder.add_unsigned_field("prior", fast=True)
     for field, tokenizer in (
+        ("brief", "short"),
         ("name", "short"),
         ("word", "short"),
         ("start", "edge"),
@@ -96,6 +102,7 @@ class NameIndex(SearchIndex):
             {
                 "pid": pid,
                 "prior": prior,
+                "brief": folded if prior >= BRIEF_PRIOR << PID_BITS else [],
                 "name": folded,
                 "word": words,
                 "start": starts,
@@ -127,7 +134,10 @@ class NameIndex(SearchIndex):
         """
         if len(text) > SHORT:
             return self._search(self._term("start", text[:MAX_GRAM]), limit)
-        pids = self._search(self._term("name", text), limit)
+        # The best of a list that is very long in a big folder are a list of their own.
+        pids = self._search(self._term("brief", text), limit)
+        if len(pids) < limit:
+            pids = self._search(self._term("name", text), limit)
         if len(pids) < limit:
             words = self._search(self._term("word", text), limit)
             pids = list(dict.fromkeys((*pids, *words)))[:limit]
@@ -227,7 +237,7 @@ def _prior(name: str, path: str, namesakes: int, *, folder: bool) -> int:
     stem = name.rfind(".", 1)
     chars = (stem if stem > 0 else len(name)) + (FOLDER_CHARS if folder else 0)
     return (
-        (MAX_SHARED_BITS - min(shared, MAX_SHARED_BITS)) * 1_000_000
-        + (MAX_PRIOR_CHARS - min(chars, MAX_PRIOR_CHARS)) * 10_000
+        (MAX_SHARED_BITS - min(shared, MAX_SHARED_BITS)) * SHARED_STEP
+        + (MAX_PRIOR_CHARS - min(chars, MAX_PRIOR_CHARS)) * CHARS_STEP
         + (MAX_PATH_BYTES - min(len(path), MAX_PATH_BYTES))
     )

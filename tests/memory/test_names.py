@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sgoped.memory.names import NameIndex
 
@@ -83,3 +86,19 @@ def test_an_index_of_another_version_is_removed(tmp_path: Path) -> None:
     index = NameIndex(tmp_path)
     index.close()
     assert not (tmp_path / "names-0-0.1").exists()
+
+
+@given(st.lists(st.from_regex(r"[ab]{1,12}(\.[ab])?", fullmatch=True), min_size=1, unique=True))
+@settings(max_examples=30, deadline=None)
+def test_the_list_of_brief_names_is_the_head_of_the_whole_list(found: list[str]) -> None:
+    """What one or two letters find is the same with it and without."""
+    with tempfile.TemporaryDirectory() as place:
+        index = NameIndex(Path(place))
+        for pid, name in enumerate(found):
+            index.add_path(pid, name, namesakes=1 + pid % 4)
+        index.commit()
+        for text in ("a", "ab", "b"):
+            for limit in (1, 3):
+                whole = index._search(index._term("name", text), limit)
+                assert index.by_start(text, limit)[: len(whole)] == whole
+        index.close()
