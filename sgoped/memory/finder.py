@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from sgoped.memory.document import Document
+from sgoped.memory.document import ID_PREFIX, Document
 from sgoped.memory.fuzzy import FuzzySearch, Near
 from sgoped.memory.labels import label
 from sgoped.memory.literal import Found, LiteralSearch
@@ -110,7 +110,8 @@ class Finder:
         hits = []
         for pid, path, why, namesakes in found:
             # Nearly all names are unique, and then they are their labels.
-            text = path.rpartition("/")[2] if namesakes == 1 and path.isascii() else labels.get(pid)
+            own = namesakes == 1 and path.isascii() and ID_PREFIX not in path
+            text = path.rpartition("/")[2] if own else labels.get(pid)
             if text is None:
                 text = labels[pid] = label(table, path)
             hits.append(_present(asked.tokens, table.document_at(pid, path), text, why))

@@ -31,7 +31,8 @@ DEFAULT_SUGGESTED = 10
 
 Q = Text(
     "q",
-    "What was typed after `@`. Without it: everything, newest use first.",
+    "What was typed after `@`. Without it: everything, newest use first. Hidden files are found "
+    "only by a word that begins with a dot.",
     max_chars=MAX_QUERY_CHARS,
 )
 LIMIT = Whole("limit", "10 by default with `q`, 1000 without.", minimum=1, maximum=MAX_LISTED)

@@ -323,3 +323,15 @@ async def test_another_service_is_not_asked_instead_of_the_chosen_one(world: Wor
     assert isinstance(events[-1], Failed)
     assert "Connection" in events[-1].message
     assert world.upstream.chats == []
+
+
+async def test_a_hidden_file_is_read_when_it_is_named_but_secrets_are_not(served: World) -> None:
+    await served.write(
+        {".editorconfig": "indent = walrus", ".env": "KEY=canary", "d/.x": "", "d/y": ""}
+    )
+    await served.ask("What do @.editorconfig and @.env say?")
+    assert "indent = walrus" in served.sent()
+    assert "canary" not in served.sent()
+    await served.ask("What is in @d ?")
+    assert "d/y" in served.sent()
+    assert "d/.x" not in served.sent()
