@@ -18,7 +18,7 @@ from typing import Any
 import tantivy
 
 # Bumped whenever a schema, a tokenizer or what is put into a field changes.
-FORMAT = 3
+FORMAT = 4
 WRITER_HEAP_BYTES = 30_000_000
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,12 @@ class IndexBrokenError(Exception):
 def _is_failure(error: BaseException) -> bool:
     # A Rust panic arrives as pyo3_runtime.PanicException, which is no Exception.
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Differs after the file was replaced, also within one tick of its clock."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino
 
 
 class SearchIndex:
@@ -94,7 +100,7 @@ class SearchIndex:
     def _reload(self) -> None:
         meta = self._directory / "meta.json"
         # Looked at first: what changes after that is seen next time.
-        self._seen_meta = meta.stat().st_mtime_ns
+        self._seen_meta = _identity(meta)
         self._index.reload()
         self._searcher = self._index.searcher()
         told = json.loads(meta.read_bytes())
@@ -110,7 +116,7 @@ class SearchIndex:
         if self._writer is None:
             return False
         with suppress(OSError, ValueError):
-            if (self._directory / "meta.json").stat().st_mtime_ns != self._seen_meta:
+            if _identity(self._directory / "meta.json") != self._seen_meta:
                 self._reload()
                 return True
         return False

@@ -20,7 +20,7 @@ from sgoped.memory.matcher import (
     favour,
     score_literal,
 )
-from sgoped.memory.names import MAX_DISTINCT_NAMESAKES, NameIndex, is_whole
+from sgoped.memory.names import MAX_DISTINCT_NAMESAKES, MAX_GRAM, NameIndex, is_whole
 from sgoped.memory.path_query import PathQuery
 from sgoped.memory.table import PathTable
 from sgoped.memory.uses import Uses
@@ -52,6 +52,8 @@ class LiteralSearch:
         self._uses = uses
         self._query = query
         self._limit = limit
+        # What the index finds for it may only begin alike.
+        self._long = len(query.text) > MAX_GRAM
         self._seen: set[int] = set()
         self._distinct: list[Found] = []
         self._shared: list[Found] = []
@@ -103,6 +105,8 @@ class LiteralSearch:
                 continue
             seen.add(pid)
             path, namesakes = shown
+            if self._long and self._query.tight not in joined(fold(path)):
+                continue
             if namesakes <= MAX_DISTINCT_NAMESAKES or (
                 why is NAME_WHOLE and len(distinct) < MAX_SHARED_EXACT
             ):

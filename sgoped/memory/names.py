@@ -24,7 +24,8 @@ from sgoped.memory.words import fold, joined, split_words
 SHORT = 2
 MAX_GRAM = 32
 TRIGRAM = 3
-# The pid is part of the prior: asking for it separately would cost as much as a search.
+# The pid is part of the prior, so that earlier paths come first among equals: asking for it
+# separately would cost as much as a search.
 PID_BITS = 32
 PID_MASK = 2**PID_BITS - 1
 # Holds a whole portion (see portions): about 2.5 kB for each name.
@@ -91,7 +92,7 @@ class NameIndex(SearchIndex):
         folded = fold(name)
         tight = joined(folded)
         words = split_words(name)
-        prior = _prior(folded, path, namesakes, folder=folder) << PID_BITS | pid
+        prior = _prior(folded, path, namesakes, folder=folder) << PID_BITS | (PID_MASK - pid)
         if is_hidden(name):
             # In no other field, so that no other query finds it, or is slower for it.
             dotted = [folded, *words, *self._words_above(directory)]
@@ -133,7 +134,7 @@ class NameIndex(SearchIndex):
         Those whose name begins so come first when there are very many.
         """
         if len(text) > SHORT:
-            return self._search(self._term("start", text[:MAX_GRAM]), limit)
+            return self._all_of(self._beginning("start", text), limit)
         # The best of a list that is very long in a big folder are a list of their own.
         pids = self._search(self._term("brief", text), limit)
         if len(pids) < limit:
@@ -145,7 +146,7 @@ class NameIndex(SearchIndex):
 
     def by_tight(self, text: str, limit: int) -> list[int]:
         """Pids of which the name without its separators begins so; three letters at least."""
-        return self._search(self._term("tight", text[:MAX_GRAM]), limit)
+        return self._all_of(self._beginning("tight", text), limit)
 
     def by_directory(self, token: str, limit: int) -> list[int]:
         """Pids below a directory with a word that the token begins."""
@@ -190,6 +191,17 @@ class NameIndex(SearchIndex):
         ]
         return self._all_of(queries, limit)
 
+    def _beginning(self, field: str, text: str) -> list[Query]:
+        """What must hold for a beginning; of a long one the grams do not reach the end."""
+        queries = [self._term(field, text[:MAX_GRAM])]
+        if len(text) > MAX_GRAM:
+            end = text[-MAX_GRAM:]
+            queries += [
+                self._term("trigram", end[at : at + TRIGRAM])
+                for at in range(len(end) - TRIGRAM + 1)
+            ]
+        return queries
+
     def _start(self, token: str) -> Query:
         if len(token) > SHORT:
             return self._term("start", token[:MAX_GRAM])
@@ -211,7 +223,7 @@ class NameIndex(SearchIndex):
     def _search(self, query: Query, limit: int) -> list[int]:
         searcher = self.searcher()
         hits = searcher.search(query, limit, count=False, order_by_field="prior").hits
-        return [int(prior) & PID_MASK for prior, _ in hits]
+        return [PID_MASK - (int(prior) & PID_MASK) for prior, _ in hits]
 
 
 def is_whole(text: str, name: str) -> bool:

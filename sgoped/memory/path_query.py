@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from sgoped.memory.document import shown
 from sgoped.memory.words import fold, joined, query_tokens
 
 MAX_CHARS = 512
@@ -38,7 +39,7 @@ class PathQuery(NamedTuple):
 
 def parse_path_query(typed: str) -> PathQuery:
     """Take ``typed`` apart; what is longer than ``MAX_CHARS`` is cut."""
-    text = fold(typed[:MAX_CHARS]).strip()
+    text = fold(shown(typed[:MAX_CHARS])).strip()
     tokens = tuple(query_tokens(text, MAX_CHARS))
     if "." not in text or not _DOT.search(text):
         return PathQuery(text, joined(text), tokens)

@@ -157,3 +157,16 @@ async def test_odd_queries_are_answered(world: Named) -> None:
         assert isinstance(await world.find(typed), list)
     assert await world.find("test", 0) == []
     assert len(await world.find("t", 1)) == 1
+
+
+async def test_a_long_beginning_is_matched_to_its_end(tmp_path: Path) -> None:
+    paths = [f"2024-01-01-meeting-notes-project-alpha-{n:03}.md" for n in range(60)]
+    paths += ["2024-01-01-meeting-notes-project-beta.md", f"{'very_long_' * 8}name.txt"]
+    with named(tmp_path, paths) as world:
+        found = await world.find("2024-01-01-meeting-notes-project-alpha-05")
+        assert found == [f"2024-01-01-meeting-notes-project-alpha-05{n}.md" for n in range(10)]
+        assert (await world.find("20240101meetingnotesprojectalpha042"))[0] == paths[42]
+        assert (await world.find("2024-01-01-meeting-notes-project-b"))[0] == paths[60]
+        assert await world.find("2024-01-01-meeting-notes-project-alpha-zzz") == []
+        assert await world.find("verylong" * 8 + "na") == paths[61:]
+        assert await world.find("very_long_" * 8 + "nb") == []
