@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import ValidationError
@@ -21,9 +22,9 @@ from sgoped.web.endpoint import WEBSOCKET, endpoint
 from sgoped.web.incoming import Incoming
 from sgoped.web.keys import LIVE, MEMORY, MENUS, SETTINGS, SUGGESTIONS
 from sgoped.web.render import hit_json
-from sgoped.web.schemas import SocketRequest
+from sgoped.web.schemas import MAX_ID_CHARS, SocketRequest
 from sgoped.web.sse import abort, cannot_block
-from sgoped.web.wire import describe, encode
+from sgoped.web.wire import describe, encode, parse_json
 
 HEARTBEAT_SECONDS = 30.0
 CLOSE_SECONDS = 2.0
@@ -33,7 +34,14 @@ MAX_SUGGESTED = 10
 
 ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
-Failure = str
+
+class Failure(NamedTuple):
+    """A message that is no request: what is wrong with it, and its id where it has one."""
+
+    message: str
+    id: str | int | None = None
+
+
 Queued = SocketRequest | Failure
 
 
@@ -105,7 +113,7 @@ class Session:
             if message.type is WSMsgType.TEXT:
                 item = _parse(message.data)
             elif message.type is WSMsgType.BINARY:
-                item = "send text messages, not binary ones"
+                item = Failure("send text messages, not binary ones")
             elif message.type in ENDS:
                 return
             else:
@@ -161,9 +169,9 @@ class Session:
                 await self._socket.send_frame(answer, WSMsgType.TEXT)
 
     async def _answer(self, item: Queued) -> bytes:
-        if isinstance(item, Failure):
-            return encode({"type": "error", "message": item})
         echoed = {} if item.id is None else {"id": item.id}
+        if isinstance(item, Failure):
+            return encode({"type": "error", "message": item.message, **echoed})
         if item.id is not None and self._newest.get(item.type) is not item:
             return encode({**echoed, "superseded": True})
         try:
@@ -212,4 +220,14 @@ def _parse(text: str) -> Queued:
     try:
         return SocketRequest.model_validate_json(text)
     except ValidationError as error:
-        return describe(error)
+        return Failure(describe(error), _id_of(text))
+
+
+def _id_of(text: str) -> str | int | None:
+    """The id of a message that is otherwise wrong, so that whoever waits for it is told."""
+    with suppress(SgopedError):
+        message = parse_json(text)
+        given = message.get("id") if isinstance(message, dict) else None
+        if isinstance(given, str | int) and not isinstance(given, bool):
+            return given if isinstance(given, int) else given[:MAX_ID_CHARS]
+    return None

@@ -75,6 +75,25 @@ async def test_what_is_no_request_is_an_error_and_the_socket_stays_open(
         assert (await socket.receive_json())["type"] == "files"
 
 
+@pytest.mark.parametrize(
+    ("message", "echoed"),
+    [
+        ('{"type": "x", "query": "a", "id": 3}', 3),
+        ('{"type": "files", "query": "' + "x" * 4_001 + '", "id": "long"}', "long"),
+        ('{"type": "files", "query": 5, "id": true}', None),
+        ('{"id": [1]}', None),
+    ],
+)
+async def test_a_refusal_echoes_the_id_that_someone_waits_for(
+    client: Client, message: str, echoed: str | int | None
+) -> None:
+    async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
+        await socket.send_str(message)
+        answer = await socket.receive_json()
+        assert answer["type"] == "error"
+        assert answer.get("id") == echoed
+
+
 async def test_answers_come_in_order(client: Client) -> None:
     async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
         for n in range(200):
