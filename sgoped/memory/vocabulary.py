@@ -14,6 +14,7 @@ from functools import lru_cache
 import tantivy
 
 from sgoped.memory.languages import Languages, languages_of, spoken
+from sgoped.memory.words import has_cjk
 
 MIN_STEM_CHARS = 3
 MIN_PREFIX_CHARS = 4
@@ -70,6 +71,9 @@ class Vocabulary:
     def _find_forms(self, word: str) -> dict[str, int]:
         """A word and its most frequent other forms, with the number of passages that hold each."""
         forms = {word: self.frequency(word)}
+        if len(word) == 1 and has_cjk(word):
+            # Such text is indexed in pairs of characters.
+            forms.update(self._beginning_with(word, MAX_FORMS))
         if word.isalpha():
             for language in languages_of(word, self.languages):
                 stem = self._languages.stem(language, word)
@@ -83,7 +87,7 @@ class Vocabulary:
 
     def _find_begun(self, beginning: str, limit: int) -> list[str]:
         """The most frequent words that begin so, itself first; itself alone when it is short."""
-        if len(beginning) < MIN_PREFIX_CHARS:
+        if len(beginning) < MIN_PREFIX_CHARS and not has_cjk(beginning):
             return [beginning]
         others = (word for word, _ in self._beginning_with(beginning, limit))
         return list(dict.fromkeys((beginning, *others)))[:limit]

@@ -165,3 +165,16 @@ async def test_any_query_is_answered_with_ranges_within_the_snippets(
             assert 0 <= start < end <= len(hit.snippet)
             word = fold(hit.snippet[start:end])
             assert word[:4] in fold(query) or "prun" in word or "\n" not in word
+
+
+async def test_one_character_of_a_script_without_spaces_is_found(tmp_path: Path) -> None:
+    root = paths_below(tmp_path).memory_dir
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "diary.txt").write_text("昨日の日記です。\n", "utf-8")
+    (root / "other.txt").write_text("東京の地図\n", "utf-8")
+    async with opened(tmp_path) as memory:
+        for typed in ("日記", "日", "地"):
+            hits = await memory.search(typed)
+            assert len(hits) == 1, typed
+            assert hits[0].matches, typed
+        assert paths(await memory.content_hits("日", 3)) == {"diary.txt"}
