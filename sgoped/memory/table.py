@@ -323,8 +323,9 @@ class PathTable:
             self.status_counts[status] += 1
         self.kind_counts[self.kinds[pid]] -= 1
         self.kind_counts[_KIND_CODES[kind]] += 1
-        self.version += (self.kinds[pid] == _BINARY) != (kind is Kind.BINARY)
+        was_binary = self.kinds[pid] == _BINARY
         self.kinds[pid] = _KIND_CODES[kind]
+        self.version += was_binary != (kind is Kind.BINARY)
         self.statuses[pid] = status
         if reason:
             self.reasons[pid] = reason
@@ -350,12 +351,12 @@ class PathTable:
         if name is None:
             return
         self.names[pid] = None
-        self.version += 1
         self._children[self._directory_of[pid]].pop(name, None)
         self._drop_namesake(name, pid)
         self.kind_counts[self.kinds[pid]] -= 1
         self.status_counts[self.statuses[pid]] -= self.kind(pid) is not Kind.FOLDER
         self.reasons.pop(pid, None)
+        self.version += 1
 
     def _number(self, directory: str) -> int:
         number = self._number_of.get(directory)

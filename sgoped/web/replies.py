@@ -126,10 +126,8 @@ class SuggestionMetadata(TypedDict):
     why: Annotated[str, Field(description="Which rule found it; empty when nothing was asked.")]
     matches: Annotated[list[Span], Field(description="Character ranges of what `target` names.")]
     target: NotRequired[Literal["label", "path"]]
-    section: NotRequired[
-        Annotated[Literal["contents"], Field(description="Its text matches, not its name.")]
-    ]
-    line: NotRequired[Annotated[int, Field(description="Of a text that matches, from 1.")]]
+    section: NotRequired[Literal["contents"]]  # its text matches, from this line on
+    line: NotRequired[int]
 
 
 class FileSuggestion(TypedDict):
