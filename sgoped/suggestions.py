@@ -150,8 +150,10 @@ class Suggestions:
 
     def _wants_mentions(self, query: str, hits: Sequence[PathHit], limit: int) -> bool:
         named = sum(hit.why != LETTERS for hit in hits[:FEW_NAMES])
-        few = named < min(limit, FEW_NAMES) and len(query.strip()) >= MIN_MENTION_CHARS
-        return few and self._memory.may_mention(query)
+        # Several words that lie in one path are hardly a coincidence.
+        few = FEW_NAMES if len(query.split()) == 1 else 1
+        wanted = named < min(limit, few) and len(query.strip()) >= MIN_MENTION_CHARS
+        return wanted and self._memory.may_mention(query)
 
     def _forget_outdated(self) -> None:
         stamp = self._memory.stamp
