@@ -90,8 +90,8 @@ class Searcher:
     ) -> list[Passage]:
         """The files whose contents hold the words typed so far, for a list below the names found.
 
-        Files that hold every word in one passage come first; where there are too few, those with
-        most of them follow. The last word may be incomplete from its fourth character on.
+        Each holds every word in one passage; the last may be incomplete from its fourth character
+        on.
 
         Args:
             query: What was typed; everything in it is words.
@@ -107,9 +107,9 @@ class Searcher:
         bodies = self._worker.bodies
         words = bodies.terms(query[:MAX_QUERY_CHARS])[:MAX_COMPLETED_WORDS]
         vocabulary = bodies.vocabulary()
-        return any(vocabulary.frequency(word) for word in words) or (
-            bool(words) and len(vocabulary.begun(words[-1], 2)) > 1
-        )
+        if not words or not all(vocabulary.frequency(word) for word in words[:-1]):
+            return False
+        return vocabulary.frequency(words[-1]) > 0 or len(vocabulary.begun(words[-1], 2)) > 1
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -148,9 +148,6 @@ class Searcher:
             return pid not in skipped and files.accepts(pid)
 
         hits = bodies.search(plan, limit, accepts, every=True)
-        if len(hits) < limit and len(plan.concepts) > 1:
-            skipped.update(hit.pid for hit in hits)
-            hits += bodies.search(plan, limit - len(hits), accepts)
         with _Reader(self._worker, self._root, self._max_index_bytes) as reader:
             return _passages(reader, hits, plan, 1)
 
