@@ -16,7 +16,7 @@ from sgoped.memory.document import ID_PREFIX, Document
 from sgoped.memory.fuzzy import FuzzySearch, Near
 from sgoped.memory.labels import label
 from sgoped.memory.literal import Found, LiteralSearch
-from sgoped.memory.matcher import NAME_START, NAME_WHOLE, Ranges, highlight
+from sgoped.memory.matcher import NAME_START, NAME_WHOLE, NAME_WORD, Ranges, highlight
 from sgoped.memory.path_query import PathQuery, parse_path_query
 from sgoped.memory.uses import Uses
 from sgoped.memory.worker import IndexWorker
@@ -25,7 +25,7 @@ from sgoped.memory.worker import IndexWorker
 MIN_PATHS_FOR_THREAD = 150_000
 ENOUGH_LITERAL = 3
 MIN_FUZZY_CHARS = 2
-STARTS = (NAME_WHOLE, NAME_START)
+STARTS = (NAME_WHOLE, NAME_START, NAME_WORD)
 MAX_KEPT_LABELS = 10_000
 
 

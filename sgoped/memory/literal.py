@@ -9,14 +9,18 @@ the first sorts are in, but for a few that are exactly what was typed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sgoped.memory.document import Kind
 from sgoped.memory.matcher import (
+    FOLDER_AND_NAME,
+    FOLDER_MIDDLE,
     FOLDER_START,
     NAME_MIDDLE,
     NAME_START,
     NAME_WHOLE,
+    NAME_WORD,
     favour,
     score_literal,
 )
@@ -30,6 +34,10 @@ from sgoped.memory.words import fold, joined
 SPARE = 6
 MAX_SHARED_EXACT = 3
 MAX_SCORED = 40
+# Sorts of match that have no list of their own.
+LISTED_AS = MappingProxyType(
+    {NAME_WORD: NAME_START, FOLDER_MIDDLE: FOLDER_START, FOLDER_AND_NAME: FOLDER_START}
+)
 
 
 class Found(NamedTuple):
@@ -110,11 +118,20 @@ class LiteralSearch:
             if namesakes <= MAX_DISTINCT_NAMESAKES or (
                 why is NAME_WHOLE and len(distinct) < MAX_SHARED_EXACT
             ):
-                distinct.append(Found(pid, path, why, namesakes))
+                distinct.append(Found(pid, path, self._tell(why, path), namesakes))
                 if len(distinct) >= limit:
                     return
             else:
-                shared.append(Found(pid, path, why, namesakes))
+                shared.append(Found(pid, path, self._tell(why, path), namesakes))
+
+    def _tell(self, why: str, path: str) -> str:
+        """The sort of match as people are told: names and words of names come as one list."""
+        if why is not NAME_START:
+            return why
+        name = fold(path.rpartition("/")[2])
+        text, tight = self._query.text, self._query.tight
+        begins = name.startswith(text) or (tight and joined(name).startswith(tight))
+        return NAME_START if begins else NAME_WORD
 
     def _take_hidden(self) -> None:
         """Hidden files, which whoever types their dot means before all others."""
@@ -184,5 +201,5 @@ class LiteralSearch:
                 why = score_literal(self._query.tokens, path)[1]
                 pid = self._table.find(path)
                 if why and pid is not None:
-                    used.setdefault(why, []).append(pid)
+                    used.setdefault(LISTED_AS.get(why, why), []).append(pid)
         return used

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from sgoped.memory.words import fold, fold_mapped, joined
 
@@ -49,15 +48,6 @@ MAX_FOUND_STARTS = 8
 CHAR_POINTS = 16
 
 Ranges = tuple[tuple[int, int], ...]
-
-
-class Scored(NamedTuple):
-    """A candidate with its score; ``why`` is shown to people."""
-
-    pid: int
-    path: str
-    score: float
-    why: str
 
 
 def score_literal(tokens: Sequence[str], path: str) -> tuple[float, str]:

@@ -14,6 +14,7 @@ from sgoped.memory.matcher import (
     NAME_MIDDLE,
     NAME_START,
     NAME_WHOLE,
+    NAME_WORD,
     SIMILAR_NAME,
 )
 from tests.memory.naming import Named, named
@@ -118,6 +119,8 @@ async def test_where_it_matches_makes_the_order(world: Named) -> None:
     why = await world.why("test")
     assert why["test.md"] == NAME_WHOLE
     assert why["testing.md"] == NAME_START
+    assert why["a/my_test.py"] == why["lib/MyTestCase.py"] == NAME_WORD
+    assert (await world.why("mytestp"))["a/my_test.py"] == NAME_START
     assert why["lib/contest.py"] == NAME_MIDDLE
     assert why["test/other.py"] == FOLDER_START
 
@@ -150,6 +153,12 @@ async def test_used_files_come_first_within_their_sort_and_hide_no_exact_name(
             await world.uses.record("zz/report_of_a_very_long_name.md")
         assert (await world.find("report"))[:2] == ["report.md", "zz/report_of_a_very_long_name.md"]
         assert (await world.find("repo"))[0] == "zz/report_of_a_very_long_name.md"
+        assert (await world.find("very"))[0] == "zz/report_of_a_very_long_name.md"
+        assert "x/my_report.md" not in (await world.find("repo"))
+        for _ in range(9):
+            await world.uses.record("x/my_report.md")
+        assert (await world.find("repo"))[0] == "x/my_report.md"
+        assert (await world.why("repo"))["x/my_report.md"] == NAME_WORD
 
 
 async def test_odd_queries_are_answered(world: Named) -> None:
