@@ -221,10 +221,6 @@ class SearchIndex:
             raise IndexBrokenError(str(error)) from error
         return {int(pid) for pid in pids if pid is not None}
 
-    def collect_garbage(self) -> None:
-        """Remove files that a killed process left behind."""
-        self._write(lambda writer: writer.garbage_collect_files())
-
     def _write(self, work: Callable[[tantivy.IndexWriter], object]) -> None:
         if self._writer is None:
             raise IndexBrokenError("the index has no writer")
