@@ -10,8 +10,11 @@ import pytest
 
 from tests import processes
 from tests.processes import DaemonProcess
+from tests.scale import SCALES, Scale
 
 StartDaemon = Callable[..., DaemonProcess]
+NoteFigure = Callable[[str], None]
+_FIGURES = pytest.StashKey[list[str]]()
 _FOLDERS = {
     "XDG_CONFIG_HOME": ".config",
     "XDG_DATA_HOME": ".local/share",
@@ -19,6 +22,36 @@ _FOLDERS = {
     "XDG_CACHE_HOME": ".cache",
     "XDG_RUNTIME_DIR": "run",
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--scale",
+        choices=list(SCALES),
+        default="small",
+        help="how much of the long checks in tests/torture is done",
+    )
+
+
+@pytest.fixture(scope="session")
+def scale(request: pytest.FixtureRequest) -> Scale:
+    """How much of a long check is to be done."""
+    return SCALES[request.config.getoption("--scale")]
+
+
+@pytest.fixture
+def note_figure(request: pytest.FixtureRequest) -> NoteFigure:
+    """Keeps a line, such as "1000 kills: 0 files lost", for the end of the run."""
+    figures = request.config.stash.setdefault(_FIGURES, [])
+    return lambda line: figures.append(f"{request.node.name}: {line}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures = terminalreporter.config.stash.get(_FIGURES, [])
+    if figures:
+        terminalreporter.section("figures")
+        for line in figures:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ def test_generated_requests_find_no_5xx_and_no_violation(
 ) -> None:
     daemon = start_daemon(environment={"SGOPED_CONNECT_TIMEOUT_SECONDS": "1"})
     environment = clean_environment(tmp_path) | {
-        "SCHEMATHESIS_HOOKS": "tests.web.schemathesis_hooks",
+        "SCHEMATHESIS_HOOKS": "tests.torture.schemathesis_hooks",
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{daemon.url}/openapi.json"]

@@ -1,0 +1,66 @@
+"""How much of the long checks is done: little in ``scripts/test``, much in ``scripts/torture``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes of the long checks; see ``tests/torture``.
+
+    Attributes:
+        kills: Times a daemon at work is killed at a random moment.
+        stateful_runs: Random sequences of operations, each with a daemon of its own.
+        stateful_steps: Operations in each of them.
+        api_examples: Requests that schemathesis generates for each operation.
+        examples: Inputs that hypothesis generates for each law of a pure function.
+        burst_files: Files created at once, so that the kernel's queue overflows.
+        disconnects: Clients that leave at a random moment of their stream.
+        faults: Answers of an upstream that goes wrong in a random way at a random moment.
+        floods: Messages that one socket sends without reading what comes back.
+        soak_seconds: How long a daemon is kept busy while what it holds is looked at.
+    """
+
+    kills: int
+    stateful_runs: int
+    stateful_steps: int
+    api_examples: int
+    examples: int
+    burst_files: int
+    disconnects: int
+    faults: int
+    floods: int
+    soak_seconds: float
+
+
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        "small": Scale(
+            kills=8,
+            stateful_runs=4,
+            stateful_steps=20,
+            api_examples=8,
+            examples=100,
+            burst_files=1_500,
+            disconnects=60,
+            faults=60,
+            floods=2_000,
+            soak_seconds=12.0,
+        ),
+        "large": Scale(
+            kills=1_000,
+            stateful_runs=300,
+            stateful_steps=50,
+            api_examples=1_000,
+            examples=20_000,
+            burst_files=30_000,
+            disconnects=500,
+            faults=2_000,
+            floods=50_000,
+            soak_seconds=1_200.0,
+        ),
+    }
+)
