@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sgoped.config.process import ServiceManager, take_service_manager
-from sgoped.config.settings import Settings, variable_name
+from sgoped.config.settings import Settings, is_loopback, variable_name
 from sgoped.config.sources import Layer, Loaded, load_settings, read_settings
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Loaded",
     "ServiceManager",
     "Settings",
+    "is_loopback",
     "load_settings",
     "read_settings",
     "take_service_manager",

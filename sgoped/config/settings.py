@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -17,7 +26,11 @@ from pydantic_settings import (
 
 _MIB, _GIB = 2**20, 2**30
 _OLLAMA_PORT = 11434
-_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
+_MIN_TOKEN_CHARS = 32
+_MAX_TOKEN_CHARS = 512
+_MIN_DISTINCT_CHARS = 8
+_MADE_AT_RANDOM = "; let `openssl rand -hex 32` make one"
 _HOST_NAME = re.compile(r"(?:[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 
@@ -45,15 +58,41 @@ def _absolute(path: Path) -> Path:
         raise ValueError(str(error)) from error
 
 
-def _loopback(host: str) -> str:
-    """Other machines are let in only once a bearer token can be asked of them."""
-    bare = host.strip().lower().removeprefix("[").removesuffix("]")
-    if bare not in _LOOPBACK_HOSTS:
+def _listening_host(value: str) -> str:
+    """``localhost``, or an address in its usual form; a name could change what it means."""
+    bare = value.strip().lower().removeprefix("[").removesuffix("]")
+    if bare == "localhost":
+        return bare
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
         raise ValueError(
-            "only localhost, 127.0.0.1 or ::1: listening beyond this machine needs a bearer "
-            "token, which this version does not have"
+            "only localhost or an address: 127.0.0.1 or ::1 for this machine alone, 0.0.0.0 or :: "
+            "for every interface (which needs a bearer token), or the address of one"
+        ) from None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)
+
+
+def _strong(token: SecretStr | None) -> SecretStr | None:
+    """What can be sent in a header and as a subprotocol, and cannot be guessed."""
+    if token is None:
+        return None
+    text = token.get_secret_value()
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(f"letters, digits and . _ ~ - only{_MADE_AT_RANDOM}")
+    if not _MIN_TOKEN_CHARS <= len(text) <= _MAX_TOKEN_CHARS:
+        raise ValueError(
+            f"must have {_MIN_TOKEN_CHARS} to {_MAX_TOKEN_CHARS} characters{_MADE_AT_RANDOM}"
         )
-    return bare
+    if len(set(text)) < _MIN_DISTINCT_CHARS:
+        raise ValueError(f"too few different characters{_MADE_AT_RANDOM}")
+    return token
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() or None if isinstance(value, str) else value
 
 
 def _http_url(value: str) -> SplitResult:
@@ -128,11 +167,21 @@ class Settings(BaseSettings):
     memory_dir: Folder | None = Field(
         None, description="The folder to watch; unset: `memory/short_term` in the data directory"
     )
-    host: Annotated[str, AfterValidator(_loopback)] = Field(
-        "localhost", description="Where to listen; `localhost` is 127.0.0.1 and ::1"
+    token: Annotated[SecretStr | None, BeforeValidator(_stripped), AfterValidator(_strong)] = Field(
+        None,
+        description="A bearer token to ask for on TCP, of 32 characters or more; unset: none",
+    )
+    host: Annotated[str, AfterValidator(_listening_host)] = Field(
+        "localhost",
+        description="Where to listen; `localhost` is 127.0.0.1 and ::1, "
+        "and any other address than theirs needs `token`",
     )
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8000, description="The TCP port; 0 picks a free one"
+    )
+    check_peer_uid: bool = Field(
+        True,
+        description="Whether programs of other users of this machine are refused (Linux)",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         Field("info", description="`debug`, `info`, `warning` or `error`")
@@ -144,6 +193,12 @@ class Settings(BaseSettings):
     idle_timeout_seconds: Seconds = Field(60.0, description="For each further token of an answer")
     write_timeout_seconds: Seconds = Field(
         30.0, description="For a client to take what is sent to it"
+    )
+    header_timeout_seconds: Seconds = Field(
+        10.0, description="For a request's head to come whole, from its first byte"
+    )
+    body_timeout_seconds: Seconds = Field(
+        30.0, description="For each further part of a request's body"
     )
     reconcile_seconds: Seconds = Field(
         300.0, description="How often the whole folder is compared with the index"
@@ -205,11 +260,22 @@ class Settings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_booleans(cls, value: Any) -> Any:
+    def _no_booleans(cls, value: Any, info: ValidationInfo) -> Any:
         """Pydantic would take ``true`` for the number 1."""
-        if isinstance(value, bool):
-            raise ValueError("true and false mean nothing here")  # noqa: TRY004 - pydantic's way
+        is_switch = cls.model_fields[info.field_name or ""].annotation is bool
+        if isinstance(value, bool) and not is_switch:
+            raise ValueError("true and false mean nothing here")
         return value
+
+    @field_validator("host", mode="after")
+    @classmethod
+    def _beyond_loopback_only_with_a_token(cls, host: str, info: ValidationInfo) -> str:
+        if not is_loopback(host) and info.data.get("token") is None:
+            raise ValueError(
+                "listening beyond this machine needs a bearer token: set `token` "
+                f"(SGOPED_TOKEN) to {_MIN_TOKEN_CHARS} characters or more{_MADE_AT_RANDOM}"
+            )
+        return host
 
     @classmethod
     def settings_customise_sources(
@@ -222,6 +288,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only the arguments; ``load_settings`` reads the sources and says which one was wrong."""
         return (init_settings,)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``, a setting of that name."""
+    return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
 def variable_name(key: str) -> str:

@@ -32,11 +32,11 @@ from sgoped.paths import Paths, resolve_paths
 _log = logging.getLogger(__name__)
 _CONFIGURATION = 78
 _ENDPOINT = ("openai_api_key", "openai_base_url")
-_SECRETS = frozenset({"openai_api_key"})
+_SECRETS = frozenset({"openai_api_key", "token"})
 # `home` decides where the files below lie, so it cannot be in one of them.
 _NOT_FROM_FILES = frozenset({"home"})
 _NOT_FROM_WORKING_DIRECTORY = frozenset(
-    {"home", "memory_dir", "host", "allowed_hosts", "allowed_origins"}
+    {"home", "memory_dir", "host", "token", "check_peer_uid", "allowed_hosts", "allowed_origins"}
 )
 _CLIENT_VARIABLES = frozenset({"SGOPED_URL", "SGOPED_SERVICE_KEY"})
 

@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -20,18 +21,18 @@ from sgoped import __version__
 from sgoped.app import create_app
 from sgoped.config import ServiceManager, Settings, take_service_manager
 from sgoped.daemon import terminal
+from sgoped.daemon.connection import Deadlines
+from sgoped.daemon.entrance import accepting
 from sgoped.daemon.lock import InstanceLock, hold_lock
 from sgoped.daemon.readiness import announced, notify
 from sgoped.daemon.sockets import Listening, listen
+from sgoped.daemon.unix_socket import listen_unix
 from sgoped.errors import SgopedError, StartupError
 from sgoped.paths import Paths, create_directories
 from sgoped.web import keys, runner_options
 
 # aiohttp waits up to twice as long for what on_shutdown did not end.
 _SHUTDOWN_SECONDS = 1.5
-# Also closes a connection whose first request never came whole.
-_KEEPALIVE_SECONDS = 75.0
-_MAX_CONNECTIONS = 1000
 _OPEN_FILES = 8192
 _log = logging.getLogger(__name__)
 
@@ -62,9 +63,17 @@ def serve(settings: Settings, paths: Paths) -> int:
         with (
             hold_lock(paths.lock_file) as lock,
             listen(settings.host, settings.port) as listening,
+            listen_unix(paths.socket_file) as unix_socket,
             asyncio.Runner() as runner,
         ):
-            daemon = _Daemon(settings, paths, listening, lock, manager)
+            daemon = _Daemon(
+                settings,
+                paths,
+                listening=listening,
+                unix_socket=unix_socket,
+                lock=lock,
+                manager=manager,
+            )
             runner.run(daemon.run())
     except SgopedError as error:
         notify(manager, STATUS=error.message)
@@ -83,13 +92,16 @@ class _Daemon:
         self,
         settings: Settings,
         paths: Paths,
+        *,
         listening: Listening,
+        unix_socket: socket.socket | None,
         lock: InstanceLock,
         manager: ServiceManager | None,
     ) -> None:
         self._settings = settings
         self._paths = paths
         self._listening = listening
+        self._unix_socket = unix_socket
         self._lock = lock
         self._manager = manager
         self._started_at = time.time()
@@ -97,7 +109,6 @@ class _Daemon:
         self._runner = web.AppRunner(
             self._app,
             shutdown_timeout=_SHUTDOWN_SECONDS,
-            keepalive_timeout=_KEEPALIVE_SECONDS,
             **runner_options(),
         )
 
@@ -132,7 +143,7 @@ class _Daemon:
         content = {
             "pid": os.getpid(),
             "url": self._listening.url,
-            "socket": None,
+            "socket": None if self._unix_socket is None else str(self._paths.socket_file),
             "version": __version__,
             "started_at": self._started_at,
         }
@@ -144,19 +155,21 @@ class _Daemon:
 
     @asynccontextmanager
     async def _accepting(self) -> AsyncGenerator[None]:
-        """Accepts connections; one over the bound is closed at once, so that files stay free."""
         server = self._runner.server
         if server is None:
             raise RuntimeError("the application is not open")
-
-        def protocol() -> asyncio.BaseProtocol:
-            return server() if len(server.connections) < _MAX_CONNECTIONS else _Refusal()
-
-        loop = asyncio.get_running_loop()
-        async with contextlib.AsyncExitStack() as stack:
-            for each in self._listening.sockets:
-                accepting = await loop.create_server(protocol, sock=each)
-                stack.callback(accepting.close)
+        settings = self._settings
+        sockets = [*self._listening.sockets]
+        if self._unix_socket is not None:
+            sockets.append(self._unix_socket)
+        deadlines = Deadlines(
+            head=settings.header_timeout_seconds,
+            body=settings.body_timeout_seconds,
+            write=settings.write_timeout_seconds,
+        )
+        async with accepting(
+            sockets, server, deadlines=deadlines, check_peer_uid=settings.check_peer_uid
+        ):
             yield
 
     def _greet(self) -> None:
@@ -226,13 +239,6 @@ class _Stop:
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
-
-
-class _Refusal(asyncio.Protocol):
-    """Hangs up."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 def _raise_file_limit() -> None:

@@ -1,4 +1,4 @@
-"""Listening sockets on loopback, both families on one port."""
+"""Listening sockets of TCP: on loopback both families on one port, or one other address."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from dataclasses import dataclass
 
 from sgoped.errors import StartupError
 
-_ADDRESSES = {
-    "localhost": ("127.0.0.1", "::1"),
-    "127.0.0.1": ("127.0.0.1",),
-    "::1": ("::1",),
-}
+_LOCALHOST = ("127.0.0.1", "::1")
+_CALLED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to call what listens so
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 _BACKLOG = 128
 _ATTEMPTS = 50
@@ -27,7 +24,7 @@ class Listening:
     Attributes:
         sockets: Bound and listening; connections wait in them until they are served.
         port: The same for all.
-        url: What a person types.
+        url: What a person types on this machine.
     """
 
     sockets: tuple[socket.socket, ...]
@@ -37,7 +34,7 @@ class Listening:
 
 @contextmanager
 def listen(host: str, port: int) -> Iterator[Listening]:
-    """Binds ``host`` (``localhost`` is 127.0.0.1 and ::1); port 0 finds one free on both.
+    """Binds ``host``, an address or ``localhost``, which is two; port 0 finds one free on both.
 
     A machine without IPv6 is served on 127.0.0.1 alone. The sockets listen at once, so that two
     processes cannot both believe to have the port.
@@ -45,13 +42,14 @@ def listen(host: str, port: int) -> Iterator[Listening]:
     Raises:
         StartupError: Naming the port: it is taken, or may not be used.
     """
-    addresses = _ADDRESSES[host]
+    addresses = _LOCALHOST if host == "localhost" else (host,)
     with ExitStack() as stack:
         sockets = _bind_all(addresses, port) if port else _bind_free(addresses)
         for each in sockets:
             stack.enter_context(each)
         bound = int(sockets[0].getsockname()[1])
-        shown = f"[{host}]" if ":" in host else host
+        called = _CALLED.get(host, host)
+        shown = f"[{called}]" if ":" in called else called
         yield Listening(tuple(sockets), bound, f"http://{shown}:{bound}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sgoped.web.keys import BOUND, Bound
-from sgoped.web.serving import runner_options
+from sgoped.web.serving import protocol_options, runner_options
+from sgoped.web.wire import BodyTimedOut
 
-__all__ = ["BOUND", "Bound", "runner_options"]
+__all__ = ["BOUND", "BodyTimedOut", "Bound", "protocol_options", "runner_options"]

@@ -99,7 +99,10 @@ def judge_content_type(types: Sequence[str], encodings: Sequence[str]) -> Refusa
 
 
 def make_policy(
-    port: int, allowed_hosts: Sequence[str] = (), allowed_origins: Sequence[str] = ()
+    port: int,
+    allowed_hosts: Sequence[str] = (),
+    allowed_origins: Sequence[str] = (),
+    address: str | None = None,
 ) -> Policy:
     """Build the policy of a daemon that listens on ``port``.
 
@@ -107,10 +110,15 @@ def make_policy(
         port: The bound TCP port.
         allowed_hosts: Configured names, with a port or without (then with the bound one too).
         allowed_origins: Configured origins, exact.
+        address: The daemon's own address that a request came to, where it listens on others than
+            the usual two. An address, unlike a name, cannot be made to point elsewhere.
     """
-    ours = {f"{name}:{port}" for name in LOOPBACK_NAMES}
+    names = {*LOOPBACK_NAMES}
+    if address is not None:
+        names.add(f"[{address}]" if ":" in address else address)
+    ours = {f"{name}:{port}" for name in names}
     if port == HTTP_PORT:
-        ours.update(LOOPBACK_NAMES)
+        ours.update(names)
     configured = {name.lower() for name in allowed_hosts}
     configured |= {f"{name}:{port}" for name in configured}
     own_origins = {f"http://{host}" for host in ours}
@@ -124,6 +132,6 @@ def preflight_headers() -> Mapping[str, str]:
     """What a preflight from an allowed origin is answered with, on every route alike."""
     return {
         "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-        "Access-Control-Allow-Headers": "Content-Type, If-Match, Last-Event-ID",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Last-Event-ID",
         "Access-Control-Max-Age": "7200",
     }

@@ -7,7 +7,7 @@ alone reaches event streams and errors too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -37,8 +37,18 @@ from sgoped.web.gate import (
 )
 from sgoped.web.keys import BOUND
 from sgoped.web.live import TooManyConnections
-from sgoped.web.wire import MEBIBYTE, InvalidShape, error_reply, refuse_oversized, reply
+from sgoped.web.bearer import judge_subprotocols, judge_token
+from sgoped.web.wire import (
+    MEBIBYTE,
+    BodyTimedOut,
+    InvalidShape,
+    error_reply,
+    refuse_oversized,
+    reply,
+)
 
+USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+MAX_POLICIES = 16
 ALLOWED_ORIGIN = web.RequestKey("allowed_origin", str)
 
 SECURITY_HEADERS = MappingProxyType(
@@ -71,23 +81,30 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
     {
         "storage_full": HTTPStatus.INSUFFICIENT_STORAGE,
         "read_only": HTTPStatus.FORBIDDEN,
+        "body_timeout": HTTPStatus.REQUEST_TIMEOUT,
     }
 )
 
 
 def make_gate(settings: Settings) -> Middleware:
-    """Build the outermost layer: Host, target, Origin, content type, preflight."""
-    policies: dict[int, Policy] = {}
+    """Build the outermost layer: Host, target, Origin, token, content type, preflight."""
+    policies: dict[tuple[int, str | None], Policy] = {}
+    usual = settings.host in USUAL_HOSTS
+    token = settings.token.get_secret_value() if settings.token is not None else None
 
-    def policy_of(port: int) -> Policy:
-        if port not in policies:
-            policies.clear()
-            policies[port] = make_policy(port, settings.allowed_hosts, settings.allowed_origins)
-        return policies[port]
+    def policy_of(request: web.Request) -> Policy:
+        key = (request.app[BOUND].port, None if usual else _own_address(request))
+        if key not in policies:
+            if len(policies) >= MAX_POLICIES:
+                policies.clear()
+            policies[key] = make_policy(
+                key[0], settings.allowed_hosts, settings.allowed_origins, key[1]
+            )
+        return policies[key]
 
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refusal = _judge(request, policy_of(request.app[BOUND].port))
+        refusal = _judge(request, policy_of(request), token)
         if refusal is not None:
             return _refuse(request, refusal)
         if request.method == hdrs.METH_OPTIONS:
@@ -97,12 +114,22 @@ def make_gate(settings: Settings) -> Middleware:
     return gate
 
 
-def _judge(request: web.Request, policy: Policy) -> Refusal | None:
+def _judge(request: web.Request, policy: Policy, token: str | None) -> Refusal | None:
     headers = request.headers
     hosts = headers.getall(hdrs.HOST, ())
+    by_unix_socket = _came_by_unix_socket(request)
     refusal = policy.judge_host(hosts, request.raw_path)
-    if refusal is not None and not _came_by_unix_socket(request, hosts):
+    if refusal is not None and not (by_unix_socket and _names_no_port(request, hosts)):
         return refusal
+    return (
+        _judge_origin(request, policy)
+        or _judge_token(request, None if by_unix_socket else token)
+        or _judge_content_type(request)
+    )
+
+
+def _judge_origin(request: web.Request, policy: Policy) -> Refusal | None:
+    headers = request.headers
     origins = headers.getall(hdrs.ORIGIN, ())
     sites = headers.getall("Sec-Fetch-Site", ())
     if origins or sites:
@@ -111,31 +138,62 @@ def _judge(request: web.Request, policy: Policy) -> Refusal | None:
             return refusal
         if origins:
             request[ALLOWED_ORIGIN] = origins[0]
-    if _needs_json(request, from_browser=bool(origins or sites)):
-        return judge_content_type(
-            headers.getall(hdrs.CONTENT_TYPE, ()), headers.getall(hdrs.CONTENT_ENCODING, ())
-        )
     return None
 
 
-def _came_by_unix_socket(request: web.Request, hosts: tuple[str, ...] | list[str]) -> bool:
-    """No browser can reach a unix socket, and its Host has no port to compare."""
+def _judge_token(request: web.Request, token: str | None) -> Refusal | None:
+    headers = request.headers
+    subprotocols = headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())
+    if subprotocols:
+        refusal = judge_subprotocols(subprotocols)
+        if refusal is not None:
+            return refusal
+    # A preflight cannot carry it, and touches nothing.
+    if token is None or request.method == hdrs.METH_OPTIONS:
+        return None
+    return judge_token(token, headers.getall(hdrs.AUTHORIZATION, ()), subprotocols)
+
+
+def _judge_content_type(request: web.Request) -> Refusal | None:
+    if not _needs_json(request):
+        return None
+    headers = request.headers
+    return judge_content_type(
+        headers.getall(hdrs.CONTENT_TYPE, ()), headers.getall(hdrs.CONTENT_ENCODING, ())
+    )
+
+
+def _came_by_unix_socket(request: web.Request) -> bool:
+    """Which only the person's own programs can open, and no browser can reach."""
     transport = request.transport
-    by_socket = transport is not None and isinstance(transport.get_extra_info("sockname"), str)
-    return by_socket and list(hosts) == ["localhost"] and request.raw_path[:1] == "/"
+    return transport is not None and isinstance(transport.get_extra_info("sockname"), str)
 
 
-def _needs_json(request: web.Request, *, from_browser: bool) -> bool:
+def _names_no_port(request: web.Request, hosts: Sequence[str]) -> bool:
+    """A unix socket has no port that its Host could name."""
+    return len(hosts) == 1 and hosts[0].lower() == "localhost" and request.raw_path[:1] == "/"
+
+
+def _own_address(request: web.Request) -> str | None:
+    """Where the request came to: the daemon's own end of the connection."""
+    name = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return str(name[0]).partition("%")[0] if isinstance(name, tuple) else None
+
+
+def _needs_json(request: web.Request) -> bool:
     if request.method == hdrs.METH_OPTIONS:
         return False
+    headers = request.headers
+    from_browser = hdrs.ORIGIN in headers or "Sec-Fetch-Site" in headers
     if from_browser and request.method in WRITING_METHODS:
         return True
-    headers = request.headers
     return headers.get(hdrs.CONTENT_LENGTH, "0") != "0" or hdrs.TRANSFER_ENCODING in headers
 
 
 def _refuse(request: web.Request, refusal: Refusal) -> web.Response:
     response = error_reply(refusal.status, refusal.code, refusal.message)
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
+        response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     if request.body_exists:
         response.force_close()  # the body of a stranger is not worth reading
     return response
@@ -155,7 +213,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except SgopedError as error:
         response = error_reply(status_of(error), error.code, error.message)
-        if isinstance(error, TooLarge):
+        if isinstance(error, TooLarge | BodyTimedOut):
             response.force_close()
         return response
     except web.HTTPException as error:

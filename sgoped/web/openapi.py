@@ -19,8 +19,9 @@ from sgoped.web.wire import reply
 ERROR_REF = "#/components/schemas/ErrorReply"
 DESCRIPTION = (
     "Suggestions while a person types, and chat over their files and the models they choose. "
-    "Only this machine is served: the Host header must name the loopback interface, and a "
-    "browser's Origin must be the front end's or the daemon's own. Failures are "
+    "The Host header must name the daemon (the loopback interface, unless it was told to listen "
+    "elsewhere), and a browser's Origin must be the front end's or the daemon's own. Where a token "
+    "is set, all that comes over TCP must carry it. Failures are "
     '`{"detail", "code"}`.'
 )
 
@@ -68,7 +69,11 @@ def build_document(described: Sequence[Described]) -> dict[str, Any]:
         },
         "paths": paths,
         "x-websockets": sockets,  # OpenAPI has no place for them
-        "components": {"schemas": schemas.definitions},
+        "components": {
+            "schemas": schemas.definitions,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
     }
 
 
@@ -153,7 +158,7 @@ def _stream_item(data: dict[str, Any]) -> dict[str, Any]:
 
 def _failures(operation: Endpoint) -> list[int]:
     """Every status with an error body: those of the gate and of reading, and the operation's."""
-    statuses = {HTTPStatus.FORBIDDEN, *operation.fails}
+    statuses = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *operation.fails}
     if operation.parameters:
         statuses.add(HTTPStatus.UNPROCESSABLE_ENTITY)
     if operation.body is not None:

@@ -22,14 +22,21 @@ class WithoutWhatWasSent(logging.Filter):
 def runner_options() -> dict[str, Any]:
     """Keyword arguments for ``web.AppRunner``.
 
-    A request line holds a path of 4,000 bytes in percent encoding. Handlers are cancelled when
-    their client leaves, so that a model that nobody listens to falls silent.
+    Handlers are cancelled when their client leaves, so that a model that nobody listens to falls
+    silent.
+    """
+    return {"handler_cancellation": True, **protocol_options()}
+
+
+def protocol_options() -> dict[str, Any]:
+    """Keyword arguments for ``web.RequestHandler``, which the runner's server passes on.
+
+    A request line holds a path of 4,000 bytes in percent encoding.
     """
     log = logging.getLogger("sgoped.web.server")
     if not log.filters:
         log.addFilter(WithoutWhatWasSent())
     return {
-        "handler_cancellation": True,
         "access_log": None,
         "logger": log,
         "max_line_size": MAX_LINE_BYTES,

@@ -24,6 +24,7 @@ from sgoped.web.keys import LIVE, MEMORY, MENUS, SETTINGS, SUGGESTIONS
 from sgoped.web.render import hit_json
 from sgoped.web.schemas import MAX_ID_CHARS, SocketRequest
 from sgoped.web.sse import abort, cannot_block
+from sgoped.web.bearer import SUBPROTOCOL
 from sgoped.web.wire import describe, encode, parse_json
 
 HEARTBEAT_SECONDS = 30.0
@@ -62,6 +63,7 @@ async def suggestions_socket(request: web.Request) -> web.StreamResponse:
         timeout=CLOSE_SECONDS,
         max_msg_size=MAX_MESSAGE_BYTES,
         compress=False,
+        protocols=(SUBPROTOCOL,),
     )
     await socket.prepare(request)
     session = Session(socket, request)

@@ -26,6 +26,15 @@ class InvalidShape(InvalidInput):
     code = "invalid_shape"
 
 
+class BodyTimedOut(InvalidInput):
+    """A body that stopped coming in the middle."""
+
+    code = "body_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("the body of the request did not come in time")
+
+
 def encode(value: Any) -> bytes:
     """Return ``value`` as UTF-8 JSON that every parser accepts.
 
@@ -81,7 +90,7 @@ async def read_bytes(request: web.Request, max_bytes: int) -> bytes:
 
     Raises:
         TooLarge: Over ``max_bytes``, told before reading where the client says so.
-        InvalidInput: The transfer is broken.
+        InvalidInput: The transfer is broken, or stopped in the middle.
     """
     refuse_oversized(request, max_bytes)
     chunks = bytearray()
