@@ -7,7 +7,7 @@ import http.client
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
+from sgoped.cli.connections import open_connection
 from sgoped.errors import StartupError
 from sgoped.paths import resolve_paths
 
@@ -44,11 +45,20 @@ class Refused(click.ClickException):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Client:
-    """Speaks JSON with the daemon at ``url``, one connection per call."""
+    """Speaks JSON with the daemon at ``url``, one connection per call.
+
+    Attributes:
+        url: Where it answers over TCP; shown also where the unix socket is used.
+        socket_file: Its unix socket, which is tried first.
+        home: Whose settings hold the token, should one be asked for; None: the usual places.
+    """
 
     url: str
+    socket_file: Path | None = None
+    home: Path | None = None
+    _token: str | None = None
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """Reads; a query value of None is left out.
@@ -104,20 +114,58 @@ class Client:
     def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float | None
     ) -> Iterator[http.client.HTTPResponse]:
-        split = urlsplit(self.url)
-        connection = http.client.HTTPConnection(
-            split.hostname or "localhost", split.port or http.client.HTTP_PORT, timeout=timeout
-        )
         data = None if body is None else json.dumps(body).encode()
+        with contextlib.ExitStack() as stack:
+            try:
+                response = self._send(stack, method, path, data, timeout)
+                if response.status == http.client.UNAUTHORIZED and self._take_token():
+                    response = self._send(stack, method, path, data, timeout)
+                yield response
+            except (OSError, http.client.HTTPException) as error:
+                raise NotReachable(
+                    f"nothing answers at {self.url} ({error}); {_HOW_TO_START}"
+                ) from error
+
+    def _send(
+        self,
+        stack: contextlib.ExitStack,
+        method: str,
+        path: str,
+        data: bytes | None,
+        timeout: float | None,
+    ) -> http.client.HTTPResponse:
+        connection = open_connection(self.url, self.socket_file, timeout)
+        stack.callback(connection.close)
+        headers = {"Content-Type": "application/json"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connection.request(method, path, data, headers)
+        return connection.getresponse()
+
+    def _take_token(self) -> bool:
+        """Looks the token up, once it is asked for: reading all settings takes its time.
+
+        One from a file is that of this person's own daemon, so it goes to this machine only; one
+        from the environment goes where the person said.
+        """
+        from sgoped.config import is_loopback, read_settings  # noqa: PLC0415 - takes its time
+
+        if self._token is not None:
+            return False
         try:
-            connection.request(method, path, data, {"Content-Type": "application/json"})
-            yield connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            raise NotReachable(
-                f"nothing answers at {self.url} ({error}); {_HOW_TO_START}"
-            ) from error
-        finally:
-            connection.close()
+            loaded = read_settings({"home": self.home})
+        except StartupError as error:
+            raise NotReachable(error.message) from error
+        from_environment = loaded.origins.get("token") == "the environment"
+        if loaded.settings.token is not None and (from_environment or self._is_here(is_loopback)):
+            self._token = loaded.settings.token.get_secret_value()
+        return self._token is not None
+
+    def _is_here(self, is_loopback: Callable[[str], bool]) -> bool:
+        try:
+            return is_loopback(urlsplit(self.url).hostname or "")
+        except ValueError:  # a name
+            return False
 
     def _json(self, response: http.client.HTTPResponse) -> Any:
         try:
@@ -145,7 +193,8 @@ def connect(home: Path | None, url: str | None) -> Client:
         click.BadParameter: The address is none.
     """
     if url is None:
-        return Client(_announced_url(home))
+        announced, socket_file = _announced(home)
+        return Client(announced, socket_file, home)
     try:
         split = urlsplit(url)
         usable = split.scheme == "http" and bool(split.hostname) and split.port != 0
@@ -153,19 +202,21 @@ def connect(home: Path | None, url: str | None) -> Client:
         usable = False
     if not usable:
         raise click.BadParameter(f"{url!r} is no address such as http://localhost:8000")
-    return Client(url)
+    return Client(url, home=home)
 
 
-def _announced_url(home: Path | None) -> str:
+def _announced(home: Path | None) -> tuple[str, Path | None]:
     try:
         path = resolve_paths(home).server_file
         text = _read_own(path)
-        return str(json.loads(text)["url"])
+        content = json.loads(text)
+        socket_file = content.get("socket")
+        return str(content["url"]), None if socket_file is None else Path(str(socket_file))
     except FileNotFoundError:
         raise NotReachable(f"sgoped is not running; {_HOW_TO_START}") from None
     except StartupError as error:
         raise NotReachable(error.message) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise NotReachable(f"cannot read where sgoped listens: {error}") from error
 
 

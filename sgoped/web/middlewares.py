@@ -26,6 +26,7 @@ from sgoped.errors import (
     TooLarge,
 )
 from sgoped.unexpected import log_unexpected
+from sgoped.web.bearer import judge_subprotocols, judge_token
 from sgoped.web.endpoint import MAX_BODY_BYTES
 from sgoped.web.gate import (
     WRITING_METHODS,
@@ -37,7 +38,6 @@ from sgoped.web.gate import (
 )
 from sgoped.web.keys import BOUND
 from sgoped.web.live import TooManyConnections
-from sgoped.web.bearer import judge_subprotocols, judge_token
 from sgoped.web.wire import (
     MEBIBYTE,
     BodyTimedOut,

@@ -18,13 +18,13 @@ from pydantic import ValidationError
 from sgoped.errors import SgopedError
 from sgoped.suggestions import Suggestion
 from sgoped.unexpected import log_unexpected
+from sgoped.web.bearer import SUBPROTOCOL
 from sgoped.web.endpoint import WEBSOCKET, endpoint
 from sgoped.web.incoming import Incoming
 from sgoped.web.keys import LIVE, MEMORY, MENUS, SETTINGS, SUGGESTIONS
 from sgoped.web.render import hit_json
 from sgoped.web.schemas import MAX_ID_CHARS, SocketRequest
 from sgoped.web.sse import abort, cannot_block
-from sgoped.web.bearer import SUBPROTOCOL
 from sgoped.web.wire import describe, encode, parse_json
 
 HEARTBEAT_SECONDS = 30.0
