@@ -1,8 +1,8 @@
 """Whether the program at the other end of a connection is one of the person's own.
 
 Every program of this machine can reach a loopback port, so the kernel is asked whose the other end
-is. Only the person's own user passes: not even root, because what runs as root and connects to such
-a port usually passes on what others sent it (a proxy). Who cannot be told does not pass.
+is. The person's own user passes, and root, who can read every file and become anybody: to refuse it
+would protect nothing. Who cannot be told does not pass.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Peers:
         self._uid = os.getuid()
         self._diag = _open_diag() if self._checks else None
         self._told: dict[int | None, float] = {}
+        if not check_uid:
+            _log.warning("check_peer_uid is off: every user of this machine can connect")
 
     def close(self) -> None:
         """Gives back what it holds."""
@@ -76,37 +78,50 @@ class Peers:
             return None
         if self._diag is None:
             return "later"
+        ends = _ends(accepted)
+        if ends is None:
+            return UNKNOWN_PEER
         try:
-            near, far = _ends(accepted)
-            return self._verdict(accepted, self._diag.owner(near, far))
+            owner = self._diag.owner(*ends)
         except OSError as error:
             _log.warning("sock_diag does not answer (%s); /proc is read instead", error)
             self.close()
             return "later"
+        return self._verdict(accepted, ends, owner)
 
     def judge_slowly(self, accepted: socket.socket) -> Refused | None:
         """The same from ``/proc``, which blocks for milliseconds: not for the loop's thread."""
+        ends = _ends(accepted)
+        if ends is None:
+            return UNKNOWN_PEER
         try:
-            near, far = _ends(accepted)
-            return self._verdict(accepted, read_owner(near, far))
+            owner = read_owner(*ends)
         except OSError:
-            return self._refuse(UNKNOWN_PEER, None)
+            owner = None
+        return self._verdict(accepted, ends, owner)
 
     def _judge_unix(self, accepted: socket.socket) -> Refused | None:
-        """The file's mode lets in nobody else but root, who opens it on purpose."""
+        """The file's mode lets in nobody else; this is for where it does not."""
         if not hasattr(socket, "SO_PEERCRED"):
             return None
         told = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        _, uid, _ = _UCRED.unpack(told)
-        return None if uid in (self._uid, _ROOT) else self._refuse(FOREIGN_PEER, uid)
+        return self._judge_uid(_UCRED.unpack(told)[1])
 
-    def _verdict(self, accepted: socket.socket, owner: Owner | None) -> Refused | None:
+    def _verdict(
+        self, accepted: socket.socket, ends: tuple[End, End], owner: Owner | None
+    ) -> Refused | None:
+        """Somebody who has hung up is unknown: the kernel shows them as uid 0 and inode 0.
+
+        Nor does it matter then whose the two ends are now.
+        """
+        if not _is_open(accepted) or (owner is not None and owner.inode == 0):
+            return UNKNOWN_PEER
         if owner is None:
-            return None if _is_remote(accepted) else self._refuse(UNKNOWN_PEER, None)
-        if owner.inode == 0 or not _is_open(accepted):
-            # It has hung up, and its ends may be another program's by now.
-            return self._refuse(UNKNOWN_PEER, None)
-        return None if owner.uid == self._uid else self._refuse(FOREIGN_PEER, owner.uid)
+            return None if _is_remote(*ends) else self._refuse(UNKNOWN_PEER, None)
+        return self._judge_uid(owner.uid)
+
+    def _judge_uid(self, uid: int) -> Refused | None:
+        return None if uid in (self._uid, _ROOT) else self._refuse(FOREIGN_PEER, uid)
 
     def _refuse(self, refused: Refused, uid: int | None) -> Refused:
         """Logged at most once a minute for each user, who might fill the disk otherwise."""
@@ -114,7 +129,7 @@ class Peers:
         if now - self._told.get(uid, -_QUIET_SECONDS) >= _QUIET_SECONDS:
             self._told[uid] = now
             whose = "an unknown user" if uid is None else f"uid {uid}"
-            _log.warning("refused a connection of %s (peer_refused)", whose)
+            _log.warning("refused a connection of %s: %s", whose, refused.message)
         return refused
 
 
@@ -144,14 +159,17 @@ def _knows_ourselves(diag: SockDiag) -> bool:
         return owner == Owner(os.getuid(), os.fstat(client.fileno()).st_ino)
 
 
-def _ends(accepted: socket.socket) -> tuple[End, End]:
-    near, far = accepted.getpeername(), accepted.getsockname()
+def _ends(accepted: socket.socket) -> tuple[End, End] | None:
+    """The peer's end and ours; None where it has hung up."""
+    try:
+        near, far = accepted.getpeername(), accepted.getsockname()
+    except OSError:
+        return None
     return End(plain(near[0]), near[1]), End(plain(far[0]), far[1])
 
 
-def _is_remote(accepted: socket.socket) -> bool:
+def _is_remote(near: End, far: End) -> bool:
     """A peer on another machine; those are judged by the token, which was made a condition."""
-    near, far = _ends(accepted)
     return near.address != far.address and not ipaddress.ip_address(near.address).is_loopback
 
 
