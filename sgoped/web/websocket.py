@@ -55,16 +55,16 @@ async def suggestions_socket(request: web.Request) -> web.StreamResponse:
     such a request is answered with `{"type": "error", "message"}` and the socket stays open.
     """
     app = request.app
-    if not web.WebSocketResponse().can_prepare(request):
-        raise web.HTTPUpgradeRequired
-    app[LIVE].admit()
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_SECONDS,
         timeout=CLOSE_SECONDS,
         max_msg_size=MAX_MESSAGE_BYTES,
         compress=False,
-        protocols=(SUBPROTOCOL,),
+        protocols=(SUBPROTOCOL,),  # aiohttp logs what is offered where nothing is agreed upon
     )
+    if not socket.can_prepare(request):
+        raise web.HTTPUpgradeRequired
+    app[LIVE].admit()
     await socket.prepare(request)
     session = Session(socket, request)
     with app[LIVE].track(session.end):
