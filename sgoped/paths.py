@@ -88,7 +88,7 @@ class Paths:
 
     @property
     def socket_file(self) -> Path:
-        """Where a unix socket for editors belongs."""
+        """The unix socket that editors and the command line use; 0600."""
         return self.runtime_dir / "sgoped.sock"
 
 

@@ -17,6 +17,8 @@ from sgoped.config import (
 )
 from sgoped.errors import StartupError
 
+TOKEN = "0123456789abcdef0123456789abcdef"
+
 
 @pytest.fixture
 def config_dir(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -136,7 +138,15 @@ def test_an_unknown_setting_like_no_other_is_refused(config_dir: Path) -> None:
         ("max_file_bytes = '3 parsec'", "byte"),
         ("max_file_bytes = 0", "greater than 0"),
         ("host = '0.0.0.0'", "bearer token"),
-        ("host = 'example.org'", "bearer token"),
+        ("host = '::'", "bearer token"),
+        ("host = '192.168.1.5'", "SGOPED_TOKEN"),
+        ("host = 'example.org'", "only localhost or an address"),
+        ("token = 'short'", "32 to 512"),
+        (f"token = '{'ab' * 20}'", "different characters"),
+        (f"token = '{TOKEN} {TOKEN}'", "letters, digits"),
+        ("token = 5", "string"),
+        ("token = 'short-secret'\nhost = '::'", "bearer token"),
+        ("check_peer_uid = 'perhaps'", "boolean"),
         ("allowed_hosts = ['*']", "no host name"),
         ("allowed_hosts = ['0.0.0.0:8000']", "no host name"),
         ("allowed_origins = ['*']", "no origin"),
@@ -221,6 +231,8 @@ def test_other_programs_variables_are_no_concern(
         "SGOPED_HOME=/x",
         "SGOPED_MEMORY_DIR=/x",
         "SGOPED_HOST=::1",
+        f"SGOPED_TOKEN={TOKEN}",
+        "SGOPED_CHECK_PEER_UID=false",
         "SGOPED_ALLOWED_HOSTS=evil.example",
         "SGOPED_ALLOWED_ORIGINS=http://evil.example",
     ],
@@ -326,6 +338,44 @@ def test_a_key_may_be_a_systemd_credential(
     assert settings.openai_api_key is not None
     assert settings.openai_api_key.get_secret_value() == "sk-secret"
     assert settings.openai_base_url == "http://one.example/v1"
+    (credentials / "sgoped_token").write_text(f"{TOKEN}\n")
+    token = load_settings().token
+    assert token is not None
+    assert token.get_secret_value() == TOKEN
+
+
+def test_a_refused_token_is_not_shown(config_dir: Path) -> None:
+    write(config_dir / "config.toml", "token = 'weak-secret'")
+    assert "weak-secret" not in refused()
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("[::1]", "::1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        (" LOCALHOST ", "localhost"),
+    ],
+)
+def test_loopback_needs_no_token_however_it_is_written(written: str, host: str) -> None:
+    assert Settings(host=written).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "fe80::1%eth0"])
+def test_any_address_may_be_listened_on_with_a_token(host: str) -> None:
+    assert Settings(host=host, token=TOKEN).host == host
+
+
+@pytest.mark.parametrize(("written", "checks"), [("false", False), ("0", False), ("true", True)])
+def test_a_switch_is_written_as_one_would(
+    config_dir: Path, monkeypatch: pytest.MonkeyPatch, written: str, checks: bool
+) -> None:
+    write(config_dir / "config.toml", f"check_peer_uid = {str(not checks).lower()}")
+    assert load_settings().check_peer_uid is not checks
+    monkeypatch.setenv("SGOPED_CHECK_PEER_UID", written)
+    assert load_settings().check_peer_uid is checks
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ def shown_default(value: object) -> str:
     match value:
         case None | ():
             return ""
+        case bool():
+            return f"`{str(value).lower()}`"
         case ByteSize():
             human = value.human_readable()
             exact = human.replace(".0", " ") if ".0" in human else str(int(value))

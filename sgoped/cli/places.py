@@ -50,6 +50,7 @@ def paths(home: Path | None, as_json: bool) -> None:
     places["env_file"] = str(found.env_file)
     places["state_db"] = str(found.state_db)
     places["server_file"] = str(found.server_file)
+    places["socket_file"] = str(found.socket_file)
     _print(places, as_json)
 
 

@@ -12,7 +12,7 @@ from sgoped.paths import resolve_paths
 
 
 @click.command()
-@click.option("--host", help="localhost, 127.0.0.1 or ::1.")
+@click.option("--host", help="localhost by default, or an address.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="8000 by default; 0 picks a free one.")
 @click.option(
     "--memory-dir", type=click.Path(path_type=Path), help="The folder to watch: any you have."

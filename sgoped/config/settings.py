@@ -173,8 +173,8 @@ class Settings(BaseSettings):
     )
     host: Annotated[str, AfterValidator(_listening_host)] = Field(
         "localhost",
-        description="Where to listen; `localhost` is 127.0.0.1 and ::1, "
-        "and any other address than theirs needs `token`",
+        description="Where to listen; `localhost` is 127.0.0.1 and ::1; "
+        "beyond this machine `token` is needed",
     )
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8000, description="The TCP port; 0 picks a free one"

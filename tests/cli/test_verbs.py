@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,7 @@ def test_an_unknown_verb_is_a_usage_error(sgoped: Sgoped) -> None:
 
 
 def test_options_without_a_verb_are_those_of_serve(sgoped: Sgoped) -> None:
-    told = sgoped("--host", "example.org")
+    told = sgoped("--host", "0.0.0.0")
     assert told.returncode == 78
     assert "bearer token" in told.stderr
 
@@ -76,6 +78,55 @@ def test_a_client_verb_imports_nothing_heavy(tmp_path: Path, verb: list[str]) ->
         check=False,
     )
     assert told.stdout == "3 []\n"
+
+
+def test_the_unix_socket_is_used_where_there_is_one(sgoped: Sgoped, tmp_path: Path) -> None:
+    """Nothing listens at the address that is announced beside it."""
+    runtime = tmp_path / "home" / "runtime"
+    runtime.mkdir(parents=True)
+    path = runtime / "sgoped.sock"
+    announced = {"url": "http://127.0.0.1:1", "socket": str(path)}
+    (runtime / "server.json").write_text(json.dumps(announced))
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+    asked: list[bytes] = []
+
+    def serve(listening: socket.socket) -> None:
+        accepted, _ = listening.accept()
+        with accepted:
+            asked.append(accepted.recv(65_536))
+            accepted.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        thread = threading.Thread(target=serve, args=[listening])
+        thread.start()
+        told = sgoped("files", "--json", "--home", str(tmp_path / "home"))
+        thread.join()
+    assert (told.returncode, told.stdout) == (0, "[]\n"), told.stderr
+    assert b"Host: localhost\r\n" in asked[0]
+
+
+@pytest.mark.parametrize("left", ["stale", "gone", "file", "link"])
+def test_without_a_usable_unix_socket_tcp_is_used(
+    sgoped: Sgoped, served: DaemonProcess, tmp_path: Path, left: str
+) -> None:
+    runtime = tmp_path / "home" / "runtime"
+    runtime.mkdir(parents=True)
+    path = runtime / "sgoped.sock"
+    match left:
+        case "stale":
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(str(path))
+        case "file":
+            path.write_text("")
+        case "link":
+            path.symlink_to(served.server["socket"])
+        case _:
+            pass
+    (runtime / "server.json").write_text(json.dumps(served.server | {"socket": str(path)}))
+    told = sgoped("status", "--home", str(tmp_path / "home"))
+    assert told.returncode == 0, told.stderr
 
 
 def test_a_crashed_daemon_is_not_reachable(sgoped: Sgoped, start_daemon: StartDaemon) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Self
@@ -14,6 +16,7 @@ from aiohttp import web  # noqa: TID251 - a server of the tests' own
 
 from sgoped.daemon.connection import Connection, Deadlines
 from sgoped.daemon.entrance import accepting
+from sgoped.daemon.peers import FOREIGN_PEER, Peers, Refused
 from sgoped.daemon.sockets import listen
 from sgoped.web import protocol_options
 from sgoped.web.middlewares import errors
@@ -194,12 +197,15 @@ async def test_between_requests_and_before_the_first_there_is_time(server: Serve
 
 
 @pytest.mark.parametrize("rest", [b"", b"some"])
-async def test_a_body_that_stops_is_not_waited_for(server: Server, rest: bytes) -> None:
+async def test_a_body_that_stops_is_not_waited_for(
+    server: Server, rest: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with await Client.connect(server) as client:
         client.send(POST % 100 + rest)
         status, answer = await client.answer()
         assert (status, answer["code"]) == (408, "body_timeout")  # type: ignore[index]
         await client.closed()
+    assert "ERROR" not in caplog.text
 
 
 async def test_a_body_may_take_long_if_it_comes(server: Server) -> None:
@@ -314,6 +320,60 @@ class TestRoom:
         assert await body.answer() == (200, 4)
         for client in (slow, half, body):
             client.writer.close()
+
+
+class TestWhoseItIs:
+    """Asked once, before anything is read, and off the loop where it takes long."""
+
+    @pytest.fixture
+    def deadlines(self) -> Deadlines:
+        return Deadlines(head=LONG, body=LONG, write=LONG)
+
+    async def test_key_strokes_on_a_kept_connection_pay_nothing(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+        judge = Peers.judge
+        monkeypatch.setattr(Peers, "judge", lambda *got: asked.append(got) or judge(*got))
+        async with await Client.connect(server) as client:
+            for _ in range(3):
+                client.send(HEAD)
+                assert await client.answer() == (200, "quick")
+        assert len(asked) == 1
+
+    async def test_nothing_is_read_until_the_slow_way_has_told(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = threading.Event()
+        judge_slowly = Peers.judge_slowly
+
+        def wait(peers: Peers, accepted: socket.socket) -> Refused | None:
+            assert threading.current_thread() is not threading.main_thread()
+            told.wait(LONG)
+            return judge_slowly(peers, accepted)
+
+        monkeypatch.setattr(Peers, "judge", lambda *_: "later")
+        monkeypatch.setattr(Peers, "judge_slowly", wait)
+        async with await Client.connect(server) as client:
+            client.send(HEAD)
+            assert await asyncio.to_thread(lambda: "the loop turns") == "the loop turns"
+            assert not client.reader.at_eof()
+            told.set()
+            assert await client.answer() == (200, "quick")
+
+    @pytest.mark.parametrize("slowly", [True, False])
+    async def test_who_is_refused_is_told_so_and_not_understood(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch, slowly: bool
+    ) -> None:
+        refuse = lambda *_: FOREIGN_PEER  # noqa: E731 - two names for one answer
+        monkeypatch.setattr(Peers, "judge", (lambda *_: "later") if slowly else refuse)
+        monkeypatch.setattr(Peers, "judge_slowly", refuse)
+        async with await Client.connect(server) as client:
+            client.send(b"\x16\x03 no HTTP at all")
+            status, answer = await client.answer()
+            assert (status, answer["code"]) == (403, "peer_refused")  # type: ignore[index]
+            client.send(bytes(100_000))
+            await client.closed()
 
 
 def test_aiohttp_still_has_what_the_deadlines_stand_on() -> None:

@@ -35,6 +35,21 @@ def test_one_address_alone(host: str) -> None:
         assert listening.url == f"http://{shown}:{listening.port}"
 
 
+@pytest.mark.parametrize(
+    ("host", "called"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("127.0.0.2", "127.0.0.2")]
+)
+def test_every_interface_is_called_by_its_loopback_address(host: str, called: str) -> None:
+    with listen(host, 0) as listening:
+        assert [each.getsockname()[0] for each in listening.sockets] == [host]
+        assert listening.url == f"http://{called}:{listening.port}"
+        reach(called.strip("[]"), listening.port)
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    with pytest.raises(StartupError, match=r"port \d+ of 192\.0\.2\.1"), listen("192.0.2.1", 8000):
+        pass
+
+
 @pytest.mark.parametrize("taken_on", ["127.0.0.1", "::1"])
 def test_a_taken_port_is_named_in_either_family(taken_on: str) -> None:
     with listen(taken_on, 0) as taken:
