@@ -278,6 +278,19 @@ async def answer_to(daemon: DaemonProcess, sent: bytes) -> bytes:
     return told
 
 
+async def test_key_strokes_on_a_kept_connection_pay_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    judge = Peers.judge
+    monkeypatch.setattr(Peers, "judge", lambda *got: asked.append(got) or judge(*got))
+    async with await Client.connect(server) as client:
+        for _ in range(3):
+            client.send(HEAD)
+            assert await client.answer() == (200, "quick")
+    assert len(asked) == 1
+
+
 class TestRoom:
     """At most so many connections; one that is idle makes room for one that is not."""
 
@@ -328,18 +341,6 @@ class TestWhoseItIs:
     @pytest.fixture
     def deadlines(self) -> Deadlines:
         return Deadlines(head=LONG, body=LONG, write=LONG)
-
-    async def test_key_strokes_on_a_kept_connection_pay_nothing(
-        self, server: Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        asked: list[object] = []
-        judge = Peers.judge
-        monkeypatch.setattr(Peers, "judge", lambda *got: asked.append(got) or judge(*got))
-        async with await Client.connect(server) as client:
-            for _ in range(3):
-                client.send(HEAD)
-                assert await client.answer() == (200, "quick")
-        assert len(asked) == 1
 
     async def test_nothing_is_read_until_the_slow_way_has_told(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
