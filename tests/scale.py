@@ -21,6 +21,7 @@ class Scale:
         disconnects: Clients that leave at a random moment of their stream.
         faults: Answers of an upstream that goes wrong in a random way at a random moment.
         floods: Messages that one socket sends without reading what comes back.
+        slow_clients: Clients that never send the rest of their request.
         soak_seconds: How long a daemon is kept busy while what it holds is looked at.
     """
 
@@ -33,6 +34,7 @@ class Scale:
     disconnects: int
     faults: int
     floods: int
+    slow_clients: int
     soak_seconds: float
 
 
@@ -48,6 +50,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             disconnects=60,
             faults=60,
             floods=2_000,
+            slow_clients=150,
             soak_seconds=12.0,
         ),
         "large": Scale(
@@ -60,6 +63,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             disconnects=500,
             faults=2_000,
             floods=50_000,
+            slow_clients=1_400,
             soak_seconds=1_200.0,
         ),
     }

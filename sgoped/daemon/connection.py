@@ -11,12 +11,13 @@ import asyncio
 import json
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
 
 from aiohttp import web  # noqa: TID251 - the server's own protocol
 from aiohttp.streams import StreamReader
 
-from sgoped.web import BodyTimedOut
+from sgoped.web import BodyTimedOut, error_reply
 
 _HEAD_END = b"\r\n\r\n"
 _log = logging.getLogger(__name__)
@@ -134,9 +135,26 @@ class Connection(web.RequestHandler):
             self.force_close()  # it is answered already, and what it goes on sending is dropped
             return
         _log.info("the body of a request did not come in time")
-        self._body.set_exception(BodyTimedOut())
+        self._body.set_exception(BodyTimedOut("the body of the request did not come in time"))
         self._body.feed_eof()
         self.close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP is told so as every failure is, without repeating what was sent."""
+        super().handle_error(request, status, exc, message)  # logs it
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            answer = error_reply(status, "internal_error", "something unexpected went wrong")
+        else:
+            answer = error_reply(status, "invalid_http", "this is not valid HTTP/1.1")
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.force_close()
+        return answer
 
     def pause_writing(self) -> None:
         """The client takes less than it is sent."""

@@ -31,9 +31,6 @@ class BodyTimedOut(InvalidInput):
 
     code = "body_timeout"
 
-    def __init__(self) -> None:
-        super().__init__("the body of the request did not come in time")
-
 
 def encode(value: Any) -> bytes:
     """Return ``value`` as UTF-8 JSON that every parser accepts.

@@ -160,6 +160,22 @@ async def test_a_head_that_trickles_is_not_waited_for(server: Server) -> None:
         trickling.cancel()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x16\x03\x01 secret\r\n\r\n", HEAD[:-2] + b"secret : x\r\n\r\n", b"GET / secret\r\n\r\n"],
+)
+async def test_what_is_no_http_is_told_so_and_not_repeated(
+    server: Server, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with await Client.connect(server) as client:
+        client.send(sent)
+        status, answer = await client.answer()
+        assert (status, answer["code"]) == (400, "invalid_http")  # type: ignore[index]
+        assert "secret" not in str(answer)
+        await client.closed()
+    assert "secret" not in caplog.text
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_the_next_head_has_its_deadline_too(server: Server, together: bool) -> None:
     """Also where its first bytes come with the request before."""
