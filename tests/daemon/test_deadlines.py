@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import aiohttp
 import pytest
@@ -297,9 +297,14 @@ async def answer_to(daemon: DaemonProcess, sent: bytes) -> bytes:
 async def test_key_strokes_on_a_kept_connection_pay_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
+    asked: list[socket.socket] = []
     judge = Peers.judge
-    monkeypatch.setattr(Peers, "judge", lambda *got: asked.append(got) or judge(*got))
+
+    def count(peers: Peers, accepted: socket.socket) -> Refused | Literal["later"] | None:
+        asked.append(accepted)
+        return judge(peers, accepted)
+
+    monkeypatch.setattr(Peers, "judge", count)
     async with await Client.connect(server) as client:
         for _ in range(3):
             client.send(HEAD)

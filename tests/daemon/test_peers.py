@@ -154,6 +154,26 @@ def test_the_user_decides(
 
 
 @linux
+@only_root
+@pytest.mark.parametrize("address", KINDS)
+def test_another_user_is_known_by_both_ways(address: str) -> None:
+    program = "with socket.create_connection((sys.argv[2], int(sys.argv[3]))): sys.stdin.read()"
+    family, bound = (socket.AF_INET6, "::1") if address == "::1" else (socket.AF_INET, "127.0.0.1")
+    with (
+        closing(Peers(check_uid=True)) as peers,
+        socket.create_server((bound, 0), family=family) as server,
+        subprocess.Popen(
+            command_of(program, ANOTHER, address, server.getsockname()[1]), stdin=subprocess.PIPE
+        ) as other,
+    ):
+        accepted, _ = server.accept()
+        with accepted:
+            assert peers.judge(accepted) is FOREIGN_PEER
+            assert peers.judge_slowly(accepted) is FOREIGN_PEER
+            other.communicate()
+
+
+@linux
 def test_without_sock_diag_the_slow_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise OSError("not here")
