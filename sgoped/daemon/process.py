@@ -25,7 +25,7 @@ from sgoped.daemon.readiness import announced, notify
 from sgoped.daemon.sockets import Listening, listen
 from sgoped.errors import SgopedError, StartupError
 from sgoped.paths import Paths, create_directories
-from sgoped.web import keys, runner_options
+from sgoped.web import Runner, keys, runner_options
 
 # aiohttp waits up to twice as long for what on_shutdown did not end.
 _SHUTDOWN_SECONDS = 1.5
@@ -94,7 +94,7 @@ class _Daemon:
         self._manager = manager
         self._started_at = time.time()
         self._app = create_app(settings, paths)
-        self._runner = web.AppRunner(
+        self._runner = Runner(
             self._app,
             shutdown_timeout=_SHUTDOWN_SECONDS,
             keepalive_timeout=_KEEPALIVE_SECONDS,

@@ -27,6 +27,7 @@ from sgoped.errors import (
 )
 from sgoped.unexpected import log_unexpected
 from sgoped.web.endpoint import MAX_BODY_BYTES
+from sgoped.web.expecting import Unexpected, invite_body
 from sgoped.web.gate import (
     WRITING_METHODS,
     Policy,
@@ -35,28 +36,19 @@ from sgoped.web.gate import (
     make_policy,
     preflight_headers,
 )
+from sgoped.web.headers import add_security_headers
 from sgoped.web.keys import BOUND
 from sgoped.web.live import TooManyConnections
 from sgoped.web.wire import MEBIBYTE, InvalidShape, error_reply, refuse_oversized, reply
 
 ALLOWED_ORIGIN = web.RequestKey("allowed_origin", str)
 
-SECURITY_HEADERS = MappingProxyType(
-    {
-        "Vary": "Origin",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Resource-Policy": "same-origin",
-    }
-)
-DEFAULT_HEADERS = MappingProxyType(
-    {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'"}
-)
 EXPOSED_HEADERS = "ETag, X-Total-Count"
 
 STATUS_OF_CLASS: Mapping[type[SgopedError], HTTPStatus] = MappingProxyType(
     {
         InvalidShape: HTTPStatus.UNPROCESSABLE_ENTITY,
+        Unexpected: HTTPStatus.EXPECTATION_FAILED,
         InvalidInput: HTTPStatus.BAD_REQUEST,
         NotFound: HTTPStatus.NOT_FOUND,
         Conflict: HTTPStatus.CONFLICT,
@@ -202,6 +194,7 @@ def make_limits(caps: Mapping[object, int]) -> Middleware:
         cap = caps.get(request.match_info.handler, MEBIBYTE)
         refuse_oversized(request, cap)
         request[MAX_BODY_BYTES] = cap
+        await invite_body(request)
         return await handler(request)
 
     return limits
@@ -210,10 +203,7 @@ def make_limits(caps: Mapping[object, int]) -> Middleware:
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Give every answer, streams and errors too, its CORS and security headers."""
     headers = response.headers
-    headers.update(SECURITY_HEADERS)
-    for name, value in DEFAULT_HEADERS.items():
-        headers.setdefault(name, value)
-    headers.popall(hdrs.SERVER, None)
+    add_security_headers(headers)
     origin = request.get(ALLOWED_ORIGIN)
     if origin is not None:
         headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
