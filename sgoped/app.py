@@ -19,6 +19,7 @@ from sgoped.events import Bus
 from sgoped.llm import open_registry
 from sgoped.memory import open_memory
 from sgoped.paths import Paths
+from sgoped.redaction import Redactor, redacted_logs
 from sgoped.state import open_state
 from sgoped.suggestions import Suggestions
 from sgoped.web import keys
@@ -40,12 +41,19 @@ def create_app(settings: Settings, paths: Paths) -> web.Application:
     app[keys.BOUND] = keys.Bound()
     app[keys.MENUS] = MenuEncoder()
     app[keys.LIVE] = LiveConnections()
+    app[keys.REDACTOR] = Redactor()
     app[DOCUMENT] = Document(ROUTES)
     add_routes(app)
     app.on_response_prepare.append(add_headers)
-    app.cleanup_ctx.extend([state, memory, registry, actions, chat, saves])
+    app.cleanup_ctx.extend([logs, state, memory, registry, actions, chat, saves])
     app.on_shutdown.append(end_live_connections)
     return app
+
+
+async def logs(app: web.Application) -> AsyncIterator[None]:
+    """No key is logged from here on until everything is closed."""
+    with redacted_logs(app[keys.REDACTOR]):
+        yield
 
 
 async def state(app: web.Application) -> AsyncIterator[None]:
@@ -69,7 +77,9 @@ async def memory(app: web.Application) -> AsyncIterator[None]:
 
 async def registry(app: web.Application) -> AsyncIterator[None]:
     """The LLM services."""
-    async with open_registry(app[keys.SETTINGS], app[keys.STATE], app[keys.BUS]) as opened:
+    async with open_registry(
+        app[keys.SETTINGS], app[keys.STATE], app[keys.BUS], redactor=app[keys.REDACTOR]
+    ) as opened:
         app[keys.REGISTRY] = opened
         yield
 

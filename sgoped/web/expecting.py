@@ -37,4 +37,3 @@ async def invite_body(request: web.Request) -> None:
         raise Unexpected("Expect: only 100-continue is understood")
     await request.writer.write(CONTINUE)
     request.writer.output_size = 0  # the answer itself has not begun
-

@@ -37,7 +37,7 @@ from sgoped.web.gate import (
     preflight_headers,
 )
 from sgoped.web.headers import add_security_headers
-from sgoped.web.keys import BOUND
+from sgoped.web.keys import BOUND, REDACTOR
 from sgoped.web.live import TooManyConnections
 from sgoped.web.wire import MEBIBYTE, InvalidShape, error_reply, refuse_oversized, reply
 
@@ -146,7 +146,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except SgopedError as error:
-        response = error_reply(status_of(error), error.code, error.message)
+        message = request.app[REDACTOR].redact(error.message)
+        response = error_reply(status_of(error), error.code, message)
         if isinstance(error, TooLarge):
             response.force_close()
         return response

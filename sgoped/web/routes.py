@@ -87,9 +87,7 @@ def add_routes(app: web.Application) -> None:
                 path, operation.handler, allow_head=allow_head, expect_handler=leave_to_limits
             )
         else:
-            app.router.add_route(
-                method, path, operation.handler, expect_handler=leave_to_limits
-            )
+            app.router.add_route(method, path, operation.handler, expect_handler=leave_to_limits)
 
 
 def body_caps(settings: Settings) -> Mapping[object, int]:
