@@ -13,12 +13,6 @@ from tests.web.conftest import Client
 
 MARK = "planted-4711"
 JSON_TYPE = ("Content-Type", "application/json")
-UPGRADE = [
-    ("Connection", "Upgrade"),
-    ("Upgrade", "websocket"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "c2dvcGVkIHRlc3Qga2V5IQ=="),
-]
 GARBAGE = {
     "a request line of 66 kB": f"GET /{MARK}{'x' * 66_000} HTTP/1.1\r\n\r\n",
     "a header of 66 kB": f"GET / HTTP/1.1\r\nHost: localhost\r\nX: {MARK}{'x' * 66_000}\r\n\r\n",
@@ -100,7 +94,9 @@ async def test_a_body_is_asked_for_only_from_who_may_send_it(client: Client) -> 
 async def test_what_follows_a_refused_upgrade_is_refused_in_our_own_words(client: Client) -> None:
     """A request smuggled behind an upgrade that is not granted is garbage or judged by itself."""
     host = ("Host", "evil.example")
-    request = raw.build("GET", "/ws/suggestions", [host, *UPGRADE]) + b"\x00\xff" + MARK.encode()
+    request = (
+        raw.build("GET", "/ws/suggestions", [host, *raw.UPGRADE]) + b"\x00\xff" + MARK.encode()
+    )
     answer = await raw.send(client.port, request)
     assert answer.status == 403
     check_refused(answer)
