@@ -22,7 +22,7 @@ SECURITY_HEADERS = MappingProxyType(
         "Cross-Origin-Opener-Policy": "same-origin",
         "Permissions-Policy": (
             "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), "
-            "serial=(), hid=(), bluetooth=(), clipboard-read=(), local-fonts=()"
+            "serial=(), hid=(), clipboard-read=(), local-fonts=()"
         ),
         "Cache-Control": "no-store",
     }
