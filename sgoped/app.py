@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 from aiohttp import web  # noqa: TID251 - composes the application
+from pydantic import SecretStr
 
 from sgoped.actions import open_actions
 from sgoped.chat import open_chat
@@ -41,13 +42,23 @@ def create_app(settings: Settings, paths: Paths) -> web.Application:
     app[keys.BOUND] = keys.Bound()
     app[keys.MENUS] = MenuEncoder()
     app[keys.LIVE] = LiveConnections()
-    app[keys.REDACTOR] = Redactor()
+    app[keys.REDACTOR] = make_redactor(settings)
     app[DOCUMENT] = Document(ROUTES)
     add_routes(app)
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.extend([logs, state, memory, registry, actions, chat, saves])
     app.on_shutdown.append(end_live_connections)
     return app
+
+
+def make_redactor(settings: Settings) -> Redactor:
+    """One that knows every secret of the settings; the registry adds the keys of services."""
+    redactor = Redactor()
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            redactor.hold(value.get_secret_value())
+    return redactor
 
 
 async def logs(app: web.Application) -> AsyncIterator[None]:

@@ -175,8 +175,6 @@ class Registry:
         """Take up what is stored and what the environment names, and begin to probe."""
         for failure in self._kinds.failures:
             log.warning("service kind %s is left out: %s", failure.name, failure.error)
-        if self._settings.openai_api_key is not None:
-            self._redactor.hold(self._settings.openai_api_key.get_secret_value())
         named = environment.named_services(self._settings, self._kinds)
         await environment.apply_environment(self._state, named, self._kinds)
         self._default = await self._state.get_value(DEFAULT_MODEL_KEY)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sgoped.web.keys import BOUND, Bound
-from sgoped.web.serving import Connection, Runner, runner_options
+from sgoped.web.serving import HttpConnection, Runner, runner_options
 
-__all__ = ["BOUND", "Bound", "Connection", "Runner", "runner_options"]
+__all__ = ["BOUND", "Bound", "HttpConnection", "Runner", "runner_options"]

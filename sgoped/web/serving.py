@@ -1,7 +1,7 @@
 """How aiohttp's server is to run the application, in the daemon and in tests alike.
 
 What never becomes a request (a request line of 66 kB, a method that is none, a broken chunk) is
-answered by aiohttp itself, outside of every middleware. ``Connection`` gives these answers the
+answered by aiohttp itself, outside of every middleware. ``HttpConnection`` gives these answers the
 shape and the headers of all others; ``Runner`` makes a server of such connections.
 """
 
@@ -53,8 +53,8 @@ def refuse(status: int, code: str, detail: str) -> Refusal:
     return response
 
 
-class Connection(web.RequestHandler):
-    """One client's connection; other subclasses may add to it, all go into ``Runner``."""
+class HttpConnection(web.RequestHandler):
+    """One client's connection; the daemon's own class of connections may build upon it."""
 
     __slots__ = ()
 
@@ -75,9 +75,13 @@ class Connection(web.RequestHandler):
 
 
 class Server(web.Server):
-    """Makes a connection of the given class for each client."""
+    """Makes an ``HttpConnection`` for each client.
 
-    def __init__(self, made: web.Server, connection: type[Connection]) -> None:
+    Args:
+        made: What aiohttp has made of the application.
+    """
+
+    def __init__(self, made: web.Server) -> None:
         super().__init__(
             _without_quotes(made.request_handler),
             request_factory=made.request_factory,
@@ -85,36 +89,19 @@ class Server(web.Server):
             loop=made._loop,  # noqa: SLF001 - a copy of what aiohttp has made
             **made._kwargs,  # noqa: SLF001 - as above
         )
-        self._connection = connection
 
     def __call__(self) -> web.RequestHandler:
         """A connection for a client that has just come."""
-        return self._connection(self, loop=self._loop, **self._kwargs)
+        return HttpConnection(self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
-    """Runs an application whose server refuses what is no request in our own words.
+    """Runs an application on a ``Server``; to be used with ``runner_options()``."""
 
-    Args:
-        app: The application.
-        connection: The class of each connection.
-        options: As of ``web.AppRunner``; ``runner_options()`` and more.
-    """
-
-    __slots__ = ("_connection",)
-
-    def __init__(
-        self,
-        app: web.Application,
-        *,
-        connection: type[Connection] = Connection,
-        **options: Any,
-    ) -> None:
-        super().__init__(app, **options)
-        self._connection = connection
+    __slots__ = ()
 
     async def _make_server(self) -> web.Server:
-        return Server(await super()._make_server(), self._connection)
+        return Server(await super()._make_server())
 
 
 def runner_options() -> dict[str, Any]:
