@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 
 from sgoped.errors import ServiceError
-from sgoped.llm.service import Service
+from sgoped.llm.service import AskableService
 from sgoped.llm.types import Finished, Message, ReasoningDelta, StreamEvent, TextDelta
 from sgoped.redaction import Redactor, TextRedactor
 
@@ -20,7 +20,7 @@ MAX_REASON_CHARS = 100
 class KeylessService:
     """Passes on what ``service`` does; see ``Service``."""
 
-    def __init__(self, service: Service, redactor: Redactor) -> None:
+    def __init__(self, service: AskableService, redactor: Redactor) -> None:
         self._service = service
         self._redactor = redactor
 

@@ -67,10 +67,17 @@ class HttpConnection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Log the error and answer it as every other, without repeating what was sent.
 
+        What a client got wrong is no error of ours, and could fill a log: it is told at DEBUG.
+
         Raises:
             ConnectionError: An answer has begun already.
         """
-        super().handle_error(request, status, exc, message)
+        if status != HTTPStatus.BAD_REQUEST:
+            super().handle_error(request, status, exc, message)
+        else:
+            self.logger.debug("refused what is no request: %s", type(exc).__name__)
+            if request.writer.output_size > 0:
+                raise ConnectionError("an answer has begun already")
         return refuse(status, *_told(status, exc))
 
 

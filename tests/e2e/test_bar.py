@@ -32,6 +32,7 @@ HTTP surface::
                                         test_a_body_is_asked_for_only_from_who_may_send_it
     JSON bombs                          test_a_json_bomb_is_refused_on_every_route_with_a_body
     no request at all                   test_garbage_is_refused_in_our_own_words
+                                        test_what_is_no_request_is_refused_in_our_own_words
     4 x 5 MB uploads                    test_uploads_travel_in_the_chat
     query bombs                         test_no_query_brings_it_down
     planted secrets                     test_no_key_is_in_an_answer_a_log_or_a_file_that_others_can_read

@@ -7,7 +7,6 @@ import base64
 import contextlib
 import json
 import os
-import socketserver
 import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -107,10 +106,10 @@ def encoded(text: str) -> str:
 def parrot() -> Iterator[str]:
     """The base address of a running parrot."""
     Parrot.way, Parrot.asked = "status", 0
-    server: socketserver.BaseServer = ThreadingHTTPServer(("127.0.0.1", 0), Parrot)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Parrot)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    yield f"http://127.0.0.1:{server.server_port}/v1"
     server.shutdown()
     thread.join()
     server.server_close()
@@ -265,8 +264,8 @@ def test_what_is_kept_is_for_the_person_alone_whatever_the_umask(
     try:
         for content in ("one", "two"):
             daemon.request("POST", "/api/files/content", {"path": "a.md", "content": content})
-        body = {"service_id": "x", "service_type": "openai", "config": {"api_key": STORED_KEY}}
-        body["config"]["base_url"] = "http://127.0.0.1:9/v1"
+        config = {"api_key": STORED_KEY, "base_url": "http://127.0.0.1:9/v1"}
+        body = {"service_id": "x", "service_type": "openai", "config": config}
         assert daemon.request("POST", "/api/services/add", body)[0] == 200
         paths = sorted(daemon.home.rglob("*"))
         names = {path.name for path in paths}

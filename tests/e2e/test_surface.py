@@ -26,6 +26,7 @@ from tests.web.surface import (
     operations,
     path_like,
 )
+from tests.web.test_serving import GARBAGE, check_refused
 from tests.web.test_wire import BOMBS
 
 MIB = 2**20
@@ -237,6 +238,12 @@ async def test_no_query_brings_it_down(
     assert shared.request("GET", "/health")[1]["pid"] == shared.process.pid
 
 
+@pytest.mark.usefixtures("unchanged")
+async def test_what_is_no_request_is_refused_in_our_own_words(shared: DaemonProcess) -> None:
+    for garbage in GARBAGE.values():
+        check_refused(await raw.send(shared.port, garbage.encode("latin-1")))
+
+
 def ways_out(canary: Path) -> list[str]:
     """Texts that some reading takes for a path out of the memory folder, to ``canary`` alone."""
     name = canary.name
@@ -318,7 +325,7 @@ async def send_way(
         headers[name] = way
     target = operation.target({name: way} if place == "path" else None)
     if place == "query":
-        target = operation.target(**{name: way})
+        target = operation.target(None, **{name: way})
     data = aiohttp.JsonPayload(body) if operation.takes_body else None
     address = URL(url + target, encoded=True)
     async with session.request(operation.method, address, data=data, headers=headers) as response:

@@ -78,7 +78,7 @@ async def test_only_addresses_that_were_judged_are_connected_to(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", watched)
-    outcomes = []
+    outcomes: list[int | str] = []
     for _ in range(6):
         async with open_session(timeouts) as session:  # nothing is remembered of the last look-up
             service = service_at(f"http://rebound.example:{upstream.port}/v1", session, timeouts)

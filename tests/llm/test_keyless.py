@@ -91,7 +91,7 @@ async def test_what_looks_like_the_beginning_of_a_key_is_told_in_the_end(
 
 
 async def test_without_a_key_batches_pass_as_they_are() -> None:
-    batch = [TextDelta("a"), ReasoningDelta("b")]
+    batch: list[StreamEvent] = [TextDelta("a"), ReasoningDelta("b")]
     talkative = Talkative()
     talkative.batches = [batch, [Finished("x" * 1000)]]
     stream = KeylessService(talkative, Redactor()).stream("m", [])

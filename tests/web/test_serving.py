@@ -55,6 +55,7 @@ async def test_garbage_is_refused_in_our_own_words(
     with caplog.at_level(logging.DEBUG):
         check_refused(await raw.send(client.port, garbage.encode("latin-1")))
     assert MARK not in caplog.text
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert (await client.get("/health")).status == 200
 
 
