@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 from aiohttp import web  # noqa: TID251 - composes the application
+from pydantic import SecretStr
 
 from sgoped.actions import open_actions
 from sgoped.chat import open_chat
@@ -19,6 +20,7 @@ from sgoped.events import Bus
 from sgoped.llm import open_registry
 from sgoped.memory import open_memory
 from sgoped.paths import Paths
+from sgoped.redaction import Redactor, redacted_logs
 from sgoped.state import open_state
 from sgoped.suggestions import Suggestions
 from sgoped.web import keys
@@ -40,12 +42,29 @@ def create_app(settings: Settings, paths: Paths) -> web.Application:
     app[keys.BOUND] = keys.Bound()
     app[keys.MENUS] = MenuEncoder()
     app[keys.LIVE] = LiveConnections()
+    app[keys.REDACTOR] = make_redactor(settings)
     app[DOCUMENT] = Document(ROUTES)
     add_routes(app)
     app.on_response_prepare.append(add_headers)
-    app.cleanup_ctx.extend([state, memory, registry, actions, chat, saves])
+    app.cleanup_ctx.extend([logs, state, memory, registry, actions, chat, saves])
     app.on_shutdown.append(end_live_connections)
     return app
+
+
+def make_redactor(settings: Settings) -> Redactor:
+    """One that knows every secret of the settings; the registry adds the keys of services."""
+    redactor = Redactor()
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            redactor.hold(value.get_secret_value())
+    return redactor
+
+
+async def logs(app: web.Application) -> AsyncIterator[None]:
+    """No key is logged from here on until everything is closed."""
+    with redacted_logs(app[keys.REDACTOR]):
+        yield
 
 
 async def state(app: web.Application) -> AsyncIterator[None]:
@@ -69,7 +88,9 @@ async def memory(app: web.Application) -> AsyncIterator[None]:
 
 async def registry(app: web.Application) -> AsyncIterator[None]:
     """The LLM services."""
-    async with open_registry(app[keys.SETTINGS], app[keys.STATE], app[keys.BUS]) as opened:
+    async with open_registry(
+        app[keys.SETTINGS], app[keys.STATE], app[keys.BUS], redactor=app[keys.REDACTOR]
+    ) as opened:
         app[keys.REGISTRY] = opened
         yield
 

@@ -27,3 +27,13 @@ def test_every_module_of_the_memory_is_on_the_map() -> None:
     for path in (ROOT / "sgoped" / "memory").glob("*.py"):
         if path.stem != "__init__":
             assert re.search(rf"\b{path.stem}\b", TEXT), path.name
+
+
+def test_every_threat_has_a_defence_and_a_test() -> None:
+    section = TEXT.partition("## THREATS")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) > 25
+    for attacker, asset, defence, test in rows[1:]:
+        continued = not (attacker + asset + defence).strip()
+        assert continued or all(cell.strip() for cell in (attacker, asset, defence))
+        assert re.search(r"`tests/[\w/]+\.py::\w+`", test) or "out of scope" in defence

@@ -11,13 +11,12 @@ import asyncio
 import json
 import logging
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Literal
 
 from aiohttp import web  # noqa: TID251 - the server's own protocol
 from aiohttp.streams import StreamReader
 
-from sgoped.web import BodyTimedOut, error_reply
+from sgoped.web import BodyTimedOut, HttpConnection, security_headers
 
 _HEAD_END = b"\r\n\r\n"
 _log = logging.getLogger(__name__)
@@ -38,8 +37,8 @@ class Deadlines:
     write: float
 
 
-class Connection(web.RequestHandler):
-    """aiohttp's protocol, which also looks at the clock.
+class TimedConnection(HttpConnection):
+    """A connection that also looks at the clock.
 
     ``_request_count``, ``_messages``, ``_upgraded``, ``_waiter``, ``_request_in_progress``,
     ``_reading_paused``, ``_buffer_paused`` and ``_next_keepalive_close_time`` are aiohttp's own;
@@ -139,23 +138,6 @@ class Connection(web.RequestHandler):
         self._body.feed_eof()
         self.close()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """What is no HTTP is told so as every failure is, without repeating what was sent."""
-        super().handle_error(request, status, exc, message)  # logs it
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            answer = error_reply(status, "internal_error", "something unexpected went wrong")
-        else:
-            answer = error_reply(status, "invalid_http", "this is not valid HTTP/1.1")
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.force_close()
-        return answer
-
     def pause_writing(self) -> None:
         """The client takes less than it is sent."""
         super().pause_writing()
@@ -195,11 +177,14 @@ class Connection(web.RequestHandler):
 def canned_answer(status: str, detail: str, code: str) -> bytes:
     """A whole answer for what aiohttp has not parsed, after which the connection is closed."""
     body = json.dumps({"detail": detail, "code": code}).encode()
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n"
-    )
-    return head.encode() + body
+    headers = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **security_headers(),
+    }
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 _TIMED_OUT = canned_answer(

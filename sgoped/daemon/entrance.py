@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web  # noqa: TID251 - hands connections to the server
 
-from sgoped.daemon.connection import Connection, Deadlines, canned_answer
+from sgoped.daemon.connection import Deadlines, TimedConnection, canned_answer
 from sgoped.daemon.peers import Peers, Refused
 from sgoped.web import protocol_options
 
@@ -126,8 +126,8 @@ class _Door:
             _log.warning("%d connections are open; one more was closed", self._max_connections)
             transport.abort()
 
-    def _connection(self) -> Connection:
-        return Connection(
+    def _connection(self) -> TimedConnection:
+        return TimedConnection(
             self._server,
             self._deadlines,
             self._loop,
@@ -143,7 +143,7 @@ class _Door:
         idle = [
             (since, number)
             for number, each in enumerate(connections)
-            if isinstance(each, Connection) and (since := each.idle_since) is not None
+            if isinstance(each, TimedConnection) and (since := each.idle_since) is not None
         ]
         if not idle:
             return False

@@ -29,7 +29,7 @@ from sgoped.daemon.sockets import Listening, listen
 from sgoped.daemon.unix_socket import listen_unix
 from sgoped.errors import SgopedError, StartupError
 from sgoped.paths import Paths, create_directories
-from sgoped.web import keys, runner_options
+from sgoped.web import Runner, keys, runner_options
 
 # aiohttp waits up to twice as long for what on_shutdown did not end.
 _SHUTDOWN_SECONDS = 1.5
@@ -106,7 +106,7 @@ class _Daemon:
         self._manager = manager
         self._started_at = time.time()
         self._app = create_app(settings, paths)
-        self._runner = web.AppRunner(
+        self._runner = Runner(
             self._app,
             shutdown_timeout=_SHUTDOWN_SECONDS,
             **runner_options(),

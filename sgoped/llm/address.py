@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from yarl import URL
@@ -21,6 +22,7 @@ from sgoped.errors import InvalidInput
 MAX_ADDRESS_CHARS = 2048
 OLLAMA_PORT = 11434
 
+_AUTHORITY = re.compile(r"[^\[\]:%]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
 _UNFIT = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\uffff]|[\ud800-\udfff]")
 _ODD_NUMBERS = re.compile(r"[0-9a-fx.]+")
 _METADATA_NAMES = frozenset(
@@ -32,12 +34,19 @@ _METADATA_NETWORKS = tuple(
         "169.254.0.0/16",
         "fe80::/10",
         "fd00:ec2::/32",
+        "fd20:ce::254/128",
         "100.100.100.200/32",
         "168.63.129.16/32",
         "192.0.0.192/32",
+        "255.255.255.255/32",
     )
 )
-_EMBEDDED_IPV4 = ipaddress.ip_network("64:ff9b::/96")
+# Where the last 32 bits are an IPv4 address: NAT64, IPv4-compatible, and SIIT's translated ones.
+_EMBEDDING = tuple(
+    ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")
+)
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_ISATAP_IDS = (0x00005EFE, 0x02005EFE)
 _LOCAL_SUFFIXES = (".localhost", ".local", ".lan", ".home.arpa", ".internal")
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -120,7 +129,13 @@ def is_refused(host: str) -> bool:
     number = _number(bare)
     if number is None:
         return bare in _METADATA_NAMES
-    return number.is_multicast or any(number in network for network in _METADATA_NETWORKS)
+    meant: list[IPAddress] = [number]
+    if isinstance(number, ipaddress.IPv6Address):
+        meant += _embedded(number)
+    return any(
+        each.is_multicast or any(each in network for network in _METADATA_NETWORKS)
+        for each in meant
+    )
 
 
 def _cleaned(text: str) -> str:
@@ -133,21 +148,23 @@ def _cleaned(text: str) -> str:
 
 
 def _parse(text: str) -> URL:
+    authority = text.partition("://")[2].partition("/")[0]
     try:
         url = URL(text)
-        port = url.port
-    except (ValueError, UnicodeError):
+        host, port = url.host, url.port
+    except ValueError:  # UnicodeError is one
         raise InvalidInput("The address cannot be read: write such as http://host:port") from None
     if url.scheme not in ("http", "https"):
         raise InvalidInput("Only http:// and https:// addresses can be asked")
-    if not url.host:
+    if not host:
         raise InvalidInput("The address names no host: write such as http://localhost:11434")
-    if "@" in text.partition("://")[2].partition("/")[0]:
+    if "@" in authority:
         raise InvalidInput("The address must not contain a user name or password")
     if "#" in text or "?" in text:
         raise InvalidInput("The address must not contain ? or #")
-    if not port:
-        raise InvalidInput("The address has no valid port")
+    # int() reads more digits than the standard has; a zone or an escape is no part of a host here.
+    if not port or not _AUTHORITY.fullmatch(authority):
+        raise InvalidInput("The address has no valid host or port")
     return url
 
 
@@ -177,12 +194,21 @@ def _number(host: str) -> IPAddress | None:
             return ipaddress.IPv4Address(socket.inet_aton(host))
         except OSError:
             return None
-    if isinstance(number, ipaddress.IPv6Address):
-        return _embedded(number) or number
+    if isinstance(number, ipaddress.IPv6Address) and number.ipv4_mapped is not None:
+        return number.ipv4_mapped  # one and the same place
     return number
 
 
-def _embedded(number: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if number in _EMBEDDED_IPV4:
-        return ipaddress.IPv4Address(int(number) & 0xFFFFFFFF)
-    return number.ipv4_mapped or number.sixtofour
+def _embedded(number: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
+    """The IPv4 addresses that a translator or a tunnel on the way may make of ``number``."""
+    bits = int(number)
+    if bits > 1 and any(number in network for network in _EMBEDDING):
+        yield ipaddress.IPv4Address(bits & 0xFFFFFFFF)
+    if number in _LOCAL_NAT64:  # RFC 6052 has a place for each length of the prefix
+        octets = number.packed
+        for places in ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15)):
+            yield ipaddress.IPv4Address(bytes(octets[place] for place in places))
+    if bits >> 32 & 0xFFFFFFFF in _ISATAP_IDS:
+        yield ipaddress.IPv4Address(bits & 0xFFFFFFFF)
+    yield from (found for found in (number.ipv4_mapped, number.sixtofour) if found is not None)
+    yield from number.teredo or ()

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from sgoped.errors import ServiceError
 from sgoped.llm import faults
-from sgoped.llm.service import Service
+from sgoped.llm.service import AskableService
 from sgoped.llm.types import Message, StreamEvent, TextDelta
 
 WINDOW_SECONDS = 3.0
@@ -33,7 +33,7 @@ class ModelChoice:
         name: str,
         service_id: str,
         *,
-        service: Service,
+        service: AskableService,
         assumed_tokens: int,
         report: Callable[[ServiceError | None], None],
     ) -> None:

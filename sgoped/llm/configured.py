@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sgoped.llm.keys import placeholder
 from sgoped.llm.kinds import as_shown
-from sgoped.llm.service import Service, ServiceConfig
+from sgoped.llm.service import AskableService, ServiceConfig
 from sgoped.llm.types import ServiceInfo
 
 ONLINE = "online"
@@ -36,7 +36,7 @@ class ConfiguredService:
     name: str
     enabled: bool
     config: ServiceConfig | None
-    service: Service | None
+    service: AskableService | None
     status: str = CONFIGURED
     discovered: tuple[str, ...] = ()
     checked_at: float | None = None

@@ -8,13 +8,15 @@ some minutes after the service was removed, because an edit is a removal and an 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import SecretStr
 
 from sgoped.errors import InvalidInput
 from sgoped.llm.service import STORED_KEY_PREFIX, ServiceConfig
+from sgoped.redaction import Redactor
 
 REMEMBERED_SECONDS = 600.0
 
@@ -24,6 +26,12 @@ _AGAIN = "Enter the key again"
 def placeholder(service_id: str) -> str:
     """What is shown instead of the key of that service."""
     return f"{STORED_KEY_PREFIX}{service_id}"
+
+
+def given_key(config: Mapping[str, Any]) -> str:
+    """The key in a configuration as it was sent, before anything is known of it."""
+    key = config.get("api_key")
+    return key.strip() if isinstance(key, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +50,34 @@ class StoredKey:
 
 
 class KeyRing:
-    """The keys of all services, and for ``REMEMBERED_SECONDS`` those of removed ones."""
+    """The keys of all services, and for ``REMEMBERED_SECONDS`` those of removed ones.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        redactor: Told which keys are in use.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, redactor: Redactor | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._redactor = redactor or Redactor()
         self._clock = clock
         self._living: dict[str, StoredKey] = {}
         self._removed: dict[str, tuple[float, StoredKey]] = {}
 
     def keep(self, service_id: str, config: ServiceConfig, *, from_environment: bool) -> None:
         """The service now has this configuration: its key replaces what was known by its id."""
-        self._living.pop(service_id, None)
+        self._take(service_id)
         self._removed.pop(service_id, None)
         if config.api_key.get_secret_value():
             key = StoredKey(config.api_key, config.address.endpoint, from_environment)
             self._living[service_id] = key
+            self._redactor.hold(key.secret.get_secret_value())
 
     def forget(self, service_id: str) -> None:
         """The service was removed: its key stays usable for some minutes."""
         self._drop_expired()
-        key = self._living.pop(service_id, None)
+        key = self._take(service_id)
         if key is not None:
             self._removed[service_id] = (self._clock() + REMEMBERED_SECONDS, key)
 
@@ -81,6 +98,12 @@ class KeyRing:
         if key.endpoint != config.address.endpoint:
             raise InvalidInput(f"{_AGAIN}: the stored one is for another address")
         return config.model_copy(update={"api_key": key.secret}), key.from_environment
+
+    def _take(self, service_id: str) -> StoredKey | None:
+        key = self._living.pop(service_id, None)
+        if key is not None:
+            self._redactor.release(key.secret.get_secret_value())
+        return key
 
     def _drop_expired(self) -> None:
         now = self._clock()

@@ -23,13 +23,15 @@ from sgoped.events import Bus, ServiceChanged, SettingsChanged
 from sgoped.llm import catalogue, environment
 from sgoped.llm.choice import ModelChoice
 from sgoped.llm.configured import DISABLED, ONLINE, ConfiguredService
-from sgoped.llm.keys import KeyRing
+from sgoped.llm.keyless import KeylessService
+from sgoped.llm.keys import KeyRing, given_key
 from sgoped.llm.kinds import Kinds, as_stored, load_kinds
 from sgoped.llm.probing import Prober
 from sgoped.llm.service import ServiceConfig, Timeouts
 from sgoped.llm.transport import open_session
 from sgoped.llm.trials import Trials
 from sgoped.llm.types import ModelHealth, ModelInfo, ServiceInfo, ServiceTest
+from sgoped.redaction import Redactor
 from sgoped.state import ServiceRow, State
 
 MAX_SERVICES = 100
@@ -55,6 +57,7 @@ class Registry:
         session: aiohttp.ClientSession,
         tasks: asyncio.TaskGroup,
         timeouts: Timeouts,
+        redactor: Redactor,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -65,7 +68,8 @@ class Registry:
         self._timeouts = timeouts
         self._services: dict[str, ConfiguredService] = {}
         self._default: str | None = None
-        self._keys = KeyRing()
+        self._redactor = redactor
+        self._keys = KeyRing(redactor)
         self._trials = Trials()
         self._changing = asyncio.Lock()
         self._prober = Prober(tasks, timeouts, self._found)
@@ -108,12 +112,12 @@ class Registry:
 
     async def test(self, kind: str, config: Mapping[str, Any]) -> ServiceTest:
         """Try a configuration without keeping it or spending tokens; never raises for it."""
-        try:
-            bound, _ = self._keys.fill_in(self._kinds.bind(kind, config))
-            service = self._kinds.make(kind, bound, self._session, self._timeouts)
-            models = tuple(await service.models())
-        except (InvalidInput, ServiceError) as failure:
-            return ServiceTest(ok=False, error=failure.message)
+        with self._redactor.holding(given_key(config)):
+            try:
+                bound, _ = self._keys.fill_in(self._kinds.bind(kind, config))
+                models = tuple(await self._made(kind, bound).models())
+            except (InvalidInput, ServiceError) as failure:
+                return ServiceTest(ok=False, error=self._redactor.redact(failure.message))
         self._trials.keep(kind, bound, models)
         return ServiceTest(ok=True, models=models)
 
@@ -124,7 +128,8 @@ class Registry:
             InvalidInput: The id, the kind or a field cannot be used.
             StorageError: It could not be stored; nothing changed.
         """
-        return await self._completed(self._put(service_id, kind, config))
+        with self._redactor.holding(given_key(config)):
+            return await self._completed(self._put(service_id, kind, config))
 
     async def remove(self, service_id: str) -> None:
         """Remove a service; its key can still be referred to for some minutes.
@@ -225,10 +230,14 @@ class Registry:
         service.discovered = tuple(json.loads(discovered)) if discovered else ()
         return service
 
+    def _made(self, kind: str, config: ServiceConfig) -> KeylessService:
+        service = self._kinds.make(kind, config, self._session, self._timeouts)
+        return KeylessService(service, self._redactor)
+
     def _configure(
         self, service_id: str, kind: str, config: ServiceConfig, *, enabled: bool
     ) -> ConfiguredService:
-        service = self._kinds.make(kind, config, self._session, self._timeouts)
+        service = self._made(kind, config)
         name = config.name or self._kinds.title(kind)
         configured = ConfiguredService(service_id, kind, name, enabled, config, service)
         if not enabled:
@@ -325,6 +334,7 @@ async def open_registry(
     *,
     kinds: Kinds | None = None,
     timeouts: Timeouts | None = None,
+    redactor: Redactor | None = None,
 ) -> AsyncGenerator[Registry]:
     """Open the registry with one HTTP session and its background probes.
 
@@ -334,6 +344,7 @@ async def open_registry(
         bus: Told of every change.
         kinds: The kinds of service; those of the entry points if None.
         timeouts: Those of the settings if None.
+        redactor: Told of every key; one of the registry's own if None.
     """
     timeouts = timeouts or Timeouts.from_settings(settings)
     if kinds is None:
@@ -341,7 +352,14 @@ async def open_registry(
     failure: Exception | None = None
     async with open_session(timeouts) as session, asyncio.TaskGroup() as tasks:
         registry = Registry(
-            settings, state, bus, kinds=kinds, session=session, tasks=tasks, timeouts=timeouts
+            settings,
+            state,
+            bus,
+            kinds=kinds,
+            session=session,
+            tasks=tasks,
+            timeouts=timeouts,
+            redactor=redactor or Redactor(),
         )
         try:
             await registry.load()

@@ -126,18 +126,8 @@ class ServiceConfig(BaseModel, ABC):
         """Where the service is."""
 
 
-class Service(Protocol):
-    """A configured endpoint that speaks one wire protocol.
-
-    Attributes:
-        title: The name for people of a service without one.
-        config_type: What ``config`` is validated with.
-    """
-
-    title: ClassVar[str]
-    config_type: ClassVar[type[ServiceConfig]]
-
-    def __init__(self, config: Any, session: aiohttp.ClientSession, timeouts: Timeouts) -> None: ...
+class AskableService(Protocol):
+    """What can be asked of a configured endpoint."""
 
     async def models(self) -> list[str]:
         """The names of its models, found without spending tokens.
@@ -170,3 +160,17 @@ class Service(Protocol):
         Raises:
             ServiceError: It did not tell.
         """
+
+
+class Service(AskableService, Protocol):
+    """A configured endpoint that speaks one wire protocol.
+
+    Attributes:
+        title: The name for people of a service without one.
+        config_type: What ``config`` is validated with.
+    """
+
+    title: ClassVar[str]
+    config_type: ClassVar[type[ServiceConfig]]
+
+    def __init__(self, config: Any, session: aiohttp.ClientSession, timeouts: Timeouts) -> None: ...

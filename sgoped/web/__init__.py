@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from sgoped.web.headers import security_headers
 from sgoped.web.keys import BOUND, Bound
-from sgoped.web.serving import protocol_options, runner_options
-from sgoped.web.wire import BodyTimedOut, error_reply
+from sgoped.web.serving import HttpConnection, Runner, protocol_options, runner_options
+from sgoped.web.wire import BodyTimedOut
 
 __all__ = [
     "BOUND",
     "BodyTimedOut",
     "Bound",
-    "error_reply",
+    "HttpConnection",
+    "Runner",
     "protocol_options",
     "runner_options",
+    "security_headers",
 ]

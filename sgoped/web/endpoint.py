@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from sgoped.config import Settings
 from sgoped.web.parameters import Parameter
-from sgoped.web.wire import MEBIBYTE, parse_json, read_bytes, validate
+from sgoped.web.wire import MEBIBYTE, parse_json, read_bytes, refuse_repeated_names, validate
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BodySize = Literal["small", "file", "chat"]
@@ -102,7 +102,9 @@ async def read_body(request: web.Request, model: type[M]) -> M:
 
     Raises:
         TooLarge: Over the cap of the route.
-        InvalidInput: Not JSON, not an object, or not of the documented shape.
+        InvalidInput: Not JSON, not an object, a name twice, or not of the documented shape.
     """
     data = await read_bytes(request, request.get(MAX_BODY_BYTES, MEBIBYTE))
-    return validate(model, parse_json(data))
+    value = parse_json(data)
+    refuse_repeated_names(data)
+    return validate(model, value)

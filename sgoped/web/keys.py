@@ -13,6 +13,7 @@ from sgoped.events import Bus
 from sgoped.llm import Registry
 from sgoped.memory import Memory
 from sgoped.paths import Paths
+from sgoped.redaction import Redactor
 from sgoped.state import State
 from sgoped.suggestions import Suggestions
 from sgoped.web.live import LiveConnections
@@ -39,6 +40,7 @@ BOUND = web.AppKey("bound", Bound)
 SETTINGS = web.AppKey("settings", Settings)
 PATHS = web.AppKey("paths", Paths)
 BUS = web.AppKey("bus", Bus)
+REDACTOR = web.AppKey("redactor", Redactor)
 STATE = web.AppKey("state", State)
 MEMORY = web.AppKey("memory", Memory)
 REGISTRY = web.AppKey("registry", Registry)

@@ -28,6 +28,7 @@ from sgoped.errors import (
 from sgoped.unexpected import log_unexpected
 from sgoped.web.bearer import judge_subprotocols, judge_token
 from sgoped.web.endpoint import MAX_BODY_BYTES
+from sgoped.web.expecting import Unexpected, invite_body
 from sgoped.web.gate import (
     WRITING_METHODS,
     Policy,
@@ -36,7 +37,8 @@ from sgoped.web.gate import (
     make_policy,
     preflight_headers,
 )
-from sgoped.web.keys import BOUND
+from sgoped.web.headers import add_security_headers
+from sgoped.web.keys import BOUND, REDACTOR
 from sgoped.web.live import TooManyConnections
 from sgoped.web.wire import (
     MEBIBYTE,
@@ -51,22 +53,12 @@ USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 MAX_POLICIES = 16
 ALLOWED_ORIGIN = web.RequestKey("allowed_origin", str)
 
-SECURITY_HEADERS = MappingProxyType(
-    {
-        "Vary": "Origin",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Resource-Policy": "same-origin",
-    }
-)
-DEFAULT_HEADERS = MappingProxyType(
-    {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'"}
-)
 EXPOSED_HEADERS = "ETag, X-Total-Count"
 
 STATUS_OF_CLASS: Mapping[type[SgopedError], HTTPStatus] = MappingProxyType(
     {
         InvalidShape: HTTPStatus.UNPROCESSABLE_ENTITY,
+        Unexpected: HTTPStatus.EXPECTATION_FAILED,
         InvalidInput: HTTPStatus.BAD_REQUEST,
         NotFound: HTTPStatus.NOT_FOUND,
         Conflict: HTTPStatus.CONFLICT,
@@ -212,7 +204,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except SgopedError as error:
-        response = error_reply(status_of(error), error.code, error.message)
+        message = request.app[REDACTOR].redact(error.message)
+        response = error_reply(status_of(error), error.code, message)
         if isinstance(error, TooLarge | BodyTimedOut):
             response.force_close()
         return response
@@ -260,6 +253,7 @@ def make_limits(caps: Mapping[object, int]) -> Middleware:
         cap = caps.get(request.match_info.handler, MEBIBYTE)
         refuse_oversized(request, cap)
         request[MAX_BODY_BYTES] = cap
+        await invite_body(request)
         return await handler(request)
 
     return limits
@@ -268,10 +262,7 @@ def make_limits(caps: Mapping[object, int]) -> Middleware:
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Give every answer, streams and errors too, its CORS and security headers."""
     headers = response.headers
-    headers.update(SECURITY_HEADERS)
-    for name, value in DEFAULT_HEADERS.items():
-        headers.setdefault(name, value)
-    headers.popall(hdrs.SERVER, None)
+    add_security_headers(headers)
     origin = request.get(ALLOWED_ORIGIN)
     if origin is not None:
         headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin

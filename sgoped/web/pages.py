@@ -12,14 +12,11 @@ from aiohttp import web
 
 import sgoped
 from sgoped.web.endpoint import HTML, endpoint
+from sgoped.web.headers import PAGE_POLICY, POLICY_HEADER
 from sgoped.web.keys import ACTIONS, BOUND, MEMORY, REGISTRY
 from sgoped.web.render import counts_json, index_json, watcher_json
 from sgoped.web.status import uptime_seconds
 
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 CSS = "text/css"
 JAVASCRIPT = "text/javascript"
 
@@ -59,7 +56,7 @@ def _page(text: str, media_type: str) -> web.Response:
         text=text,
         content_type=media_type,
         charset="utf-8",
-        headers={"Content-Security-Policy": PAGE_POLICY, "X-Frame-Options": "DENY"},
+        headers={POLICY_HEADER: PAGE_POLICY},
     )
 
 

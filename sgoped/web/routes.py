@@ -21,6 +21,7 @@ from sgoped.web import (
     websocket,
 )
 from sgoped.web.endpoint import EVENT_STREAM, Endpoint, max_body_bytes
+from sgoped.web.expecting import leave_to_limits
 
 
 class Route(NamedTuple):
@@ -82,9 +83,11 @@ def add_routes(app: web.Application) -> None:
     for method, path, operation in ROUTES:
         if method == hdrs.METH_GET:
             allow_head = operation.media_type != EVENT_STREAM and not path.startswith("/ws/")
-            app.router.add_get(path, operation.handler, allow_head=allow_head)
+            app.router.add_get(
+                path, operation.handler, allow_head=allow_head, expect_handler=leave_to_limits
+            )
         else:
-            app.router.add_route(method, path, operation.handler)
+            app.router.add_route(method, path, operation.handler, expect_handler=leave_to_limits)
 
 
 def body_caps(settings: Settings) -> Mapping[object, int]:

@@ -22,7 +22,6 @@ PING = b": ping\n\n"
 HEADERS = MappingProxyType(
     {
         hdrs.CONTENT_TYPE: "text/event-stream",
-        hdrs.CACHE_CONTROL: "no-cache",
         "X-Accel-Buffering": "no",
     }
 )

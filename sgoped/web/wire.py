@@ -16,6 +16,7 @@ from sgoped.errors import InvalidInput, TooLarge
 
 MEBIBYTE = 1 << 20
 MAX_SHOWN_PROBLEMS = 5
+MAX_COMPARED_BYTES = 64 * 1024
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -80,6 +81,21 @@ def parse_json(data: bytes | str) -> Any:
         return from_json(data, allow_inf_nan=False, cache_strings="keys")
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the body is not valid JSON: {error}", code="invalid_json") from None
+
+
+def refuse_repeated_names(data: bytes) -> None:
+    """Raise InvalidInput when an object in ``data``, which is JSON, has two members of one name.
+
+    Of two, one reader takes the first and another the last. Bodies over ``MAX_COMPARED_BYTES`` are
+    not read a second time on the loop: of what they repeat, the last counts.
+    """
+    if len(data) <= MAX_COMPARED_BYTES:
+        json.loads(data, object_pairs_hook=_distinct)
+
+
+def _distinct(members: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in members}) != len(members):
+        raise InvalidInput("the body names a member twice", code="invalid_json")
 
 
 async def read_bytes(request: web.Request, max_bytes: int) -> bytes:

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web  # noqa: TID251 - a server of the tests' own
 
-from sgoped.daemon.connection import Connection, Deadlines
+from sgoped.daemon.connection import Deadlines, TimedConnection
 from sgoped.daemon.entrance import accepting
 from sgoped.daemon.peers import FOREIGN_PEER, Peers, Refused
 from sgoped.daemon.sockets import listen
@@ -170,7 +170,7 @@ async def test_what_is_no_http_is_told_so_and_not_repeated(
     async with await Client.connect(server) as client:
         client.send(sent)
         status, answer = await client.answer()
-        assert (status, answer["code"]) == (400, "invalid_http")  # type: ignore[index]
+        assert (status, answer["code"]) == (400, "bad_request")  # type: ignore[index]
         assert "secret" not in str(answer)
         await client.closed()
     assert "secret" not in caplog.text
@@ -409,4 +409,4 @@ def test_aiohttp_still_has_what_the_deadlines_stand_on() -> None:
         "_buffer_paused",
         "_next_keepalive_close_time",
     ):
-        assert hasattr(Connection, name), name
+        assert hasattr(TimedConnection, name), name

@@ -3,7 +3,8 @@
 Every call is made as the front end makes it (``Page``): preflighted from its origin, with
 ``Content-Type: application/json`` on GETs too, and every answer, stream and error is checked for
 its CORS headers. Each sentence of the contract has its tests, by name; ``test_contract`` fails
-when one of them goes, or when a test here has no place in this table.
+when one of them goes, or when a test here has no place in this table or in that of ``test_bar``,
+which is about what must never happen.
 
 Section 0, every endpoint::
 

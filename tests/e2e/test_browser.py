@@ -202,3 +202,43 @@ async def test_a_page_of_another_origin_reads_and_does_nothing(
     for name, result in results.items():
         assert set(result) == {"refused"}, name
     assert upstream.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("/", "documents, 100% done"),
+        ("/docs", "/api/services/{service_id}"),
+        ("/docs#write_content", "Try it"),
+        ("/health", '"status":"healthy"'),
+    ],
+)
+async def test_the_daemon_s_own_pages_work_under_their_policy(
+    known: DaemonProcess, tmp_path: Path, address: str, shown: str
+) -> None:
+    """Scripts, styles and calls of their own run; the browser has nothing to refuse."""
+    assert CHROMIUM is not None
+    process = await asyncio.create_subprocess_exec(
+        CHROMIUM,
+        *FLAGS,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--host-resolver-rules={ONLY_LOOPBACK}",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=10000",
+        "--dump-dom",
+        f"http://localhost:{known.port}{address}",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=processes.clean_environment(tmp_path),
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(60):
+            page, log = await process.communicate()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert shown in page.decode()
+    console = [line for line in log.decode(errors="replace").splitlines() if "CONSOLE" in line]
+    assert console == []

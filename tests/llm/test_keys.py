@@ -18,7 +18,7 @@ def filled(ring: KeyRing, service_id: str, url: str = "https://api.example/v1") 
 
 def test_the_key_of_a_removed_service_is_forgotten_after_some_minutes() -> None:
     now = [0.0]
-    ring = KeyRing(lambda: now[0])
+    ring = KeyRing(clock=lambda: now[0])
     ring.keep("a", config("k"), from_environment=False)
     ring.forget("a")
     now[0] = REMEMBERED_SECONDS - 1

@@ -9,13 +9,25 @@ from typing import Any
 import pytest
 from aiohttp import web  # noqa: TID251 - the application under test
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import BaseRunner  # noqa: TID251 - as above
 
 from sgoped.app import create_app
 from sgoped.config import Settings, load_settings
 from sgoped.paths import create_directories, resolve_paths
-from sgoped.web import BOUND, runner_options
+from sgoped.web import BOUND, Runner, runner_options
 
 Client = TestClient[web.Request, web.Application]
+
+
+class RunnerServer(TestServer):
+    """As the daemon runs it: with connections of our own class."""
+
+    __test__ = False
+
+    async def _make_runner(self, **options: Any) -> BaseRunner:
+        return Runner(self.app, **options)
+
+
 EXAMPLES = {
     "readme.md": "# Notes\nHow to start the engine: turn the key.\n",
     "src/foo.py": "def start_engine() -> None:\n    print('brumm')\n",
@@ -55,7 +67,7 @@ def app(settings: Settings, folder: Path) -> web.Application:
 @pytest.fixture
 async def client(app: web.Application) -> AsyncIterator[Client]:
     """A client of the running application, once its index equals the disk."""
-    server = TestServer(app)
+    server = RunnerServer(app)
     options = runner_options()
     options.pop("handler_cancellation")  # a TestServer has it on already
     await server.start_server(shutdown_timeout=5.0, **options)

@@ -6,6 +6,13 @@ import asyncio
 import json
 from typing import Any, NamedTuple
 
+UPGRADE = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "c2dvcGVkIHRlc3Qga2V5IQ=="),
+]
+
 
 class RawAnswer(NamedTuple):
     status: int

@@ -47,7 +47,7 @@ async def test_headers_say_event_stream_and_nothing_is_compressed(client: Client
     async with client.post(STREAM, json={"message": "hi"}, headers=headers) as response:
         assert response.status == 200
         assert response.headers["Content-Type"] == "text/event-stream"
-        assert response.headers["Cache-Control"] == "no-cache"
+        assert response.headers["Cache-Control"] == "no-store"
         assert response.headers["X-Accel-Buffering"] == "no"
         assert "Content-Encoding" not in response.headers
         await response.read()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +12,20 @@ from aiohttp import WSServerHandshakeError
 
 from sgoped import errors
 from sgoped.web.gate import FRONT_END_ORIGINS
+from sgoped.web.headers import DATA_POLICY, PAGE_POLICY, SECURITY_HEADERS
 from sgoped.web.keys import MEMORY
 from sgoped.web.middlewares import status_of
-from sgoped.web.routes import ROUTES
 from tests.web import raw
 from tests.web.conftest import Client
+from tests.web.surface import JSON_TYPE, METHODS, WRITING, addresses, operations
 
 FRONT_END = "http://localhost:3000"
-JSON_TYPE = ("Content-Type", "application/json")
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-ADDRESSES = sorted({route.path.split("{")[0].rstrip("/") or "/" for route in ROUTES})
-TARGETS = [*ADDRESSES, "/api/services/some", "/api/models/some/health", "/nowhere"]
+OPERATIONS = operations()
+TARGETS = addresses(OPERATIONS)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def body_for(method: str) -> bytes:
-    """A body that would write, were it let in."""
-    if method in ("GET", "HEAD", "OPTIONS"):
-        return b""
-    return json.dumps(
-        {"path": "evil.md", "content": "x", "service_id": "e", "service_type": "ollama"}
-        | {"config": {}, "to": "evil2.md", "message": "x", "model": "x", "stream_id": "x"}
-    ).encode()
 
 
 @pytest.mark.parametrize(
@@ -60,9 +49,11 @@ async def test_strangers_reach_no_route_by_any_method(
 ) -> None:
     before = snapshot(folder)
     sent = [(name, value.replace("{port}", str(client.port))) for name, value in headers]
+    bodies = {(each.method, each.target()): each.body_bytes() for each in OPERATIONS}
     for target in TARGETS:
         for method in METHODS:
-            request = raw.build(method, target, [*sent, JSON_TYPE], body_for(method))
+            body = bodies.get((method, target), b"")
+            request = raw.build(method, target, [*sent, JSON_TYPE], body)
             answer = await raw.send(client.port, request)
             assert answer.status in (400, 403), (method, target)
             assert "access-control-allow-origin" not in answer.headers
@@ -132,34 +123,72 @@ async def test_the_front_end_reads_answers_errors_and_streams(client: Client) ->
 
 
 async def test_every_answer_has_security_headers(client: Client) -> None:
-    for target in ("/health", "/", "/docs", "/nowhere"):
-        async with client.get(target) as response:
-            headers = response.headers
-            assert headers["X-Content-Type-Options"] == "nosniff"
-            assert headers["Referrer-Policy"] == "no-referrer"
-            assert headers["Cache-Control"] == "no-store"
-            assert headers["Content-Security-Policy"].startswith("default-src 'none'")
-            assert "Server" not in headers
-            assert "Access-Control-Allow-Origin" not in headers
+    """On every route: what it answers, an error of its own, a refusal; pages and streams too."""
+    host = ("Host", f"localhost:{client.port}")
+    pages = ("/", "/docs", "/docs.js", "/style.css")
+    asked = [(each.method, each.target(), each.body_bytes()) for each in OPERATIONS]
+    asked += [("PATCH", target, b"") for target in TARGETS]
+    for method, target, body in asked:
+        for name in (host, ("Host", "evil.example")):
+            headers = [name, JSON_TYPE]
+            answer = await raw.send(client.port, raw.build(method, target, headers, body))
+            is_page = target in pages and answer.status == 200
+            check_headers(answer.headers, PAGE_POLICY if is_page else DATA_POLICY)
+
+
+def check_headers(headers: Mapping[str, str], policy: str) -> None:
+    assert headers["content-security-policy"] == policy
+    for name, value in SECURITY_HEADERS.items():
+        assert headers[name.lower()] == value
+    assert "server" not in headers
+    assert "access-control-allow-origin" not in headers
+
+
+async def test_an_opened_socket_has_security_headers_too(client: Client) -> None:
+    headers = [("Host", f"localhost:{client.port}"), *raw.UPGRADE]
+    answer = await raw.send(client.port, raw.build("GET", "/ws/suggestions", headers))
+    assert answer.status == 101
+    check_headers(answer.headers, DATA_POLICY)
+
+
+def test_nothing_may_run_or_be_framed_and_pages_have_only_their_own() -> None:
+    data = dict(part.strip().split(" ", 1) for part in DATA_POLICY.split(";"))
+    nothing = ("default-src", "base-uri", "form-action", "frame-ancestors")
+    assert data == dict.fromkeys(nothing, "'none'")
+    page = dict(part.strip().split(" ", 1) for part in PAGE_POLICY.split(";"))
+    own = ("script-src", "style-src", "connect-src")
+    assert page == {**data, **dict.fromkeys(own, "'self'")}
 
 
 @pytest.mark.parametrize(
-    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+    "content_type",
+    [
+        None,
+        "",
+        "text/plain",
+        "text/plain; application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=application/json",
+        "application/json-seq",
+    ],
 )
 async def test_what_a_form_can_send_is_refused_on_every_writing_route(
     client: Client, folder: Path, content_type: str | None
 ) -> None:
     before = snapshot(folder)
-    for method, path, _ in ROUTES:
-        if method == "GET":
+    for each in OPERATIONS:
+        if each.method not in WRITING:
             continue
         headers = [("Host", f"localhost:{client.port}"), ("Origin", FRONT_END)]
         if content_type is not None:
             headers.append(("Content-Type", content_type))
-        target = path.replace("{service_id}", "some")
-        for body in (b"", body_for(method)):
-            answer = await raw.send(client.port, raw.build(method, target, headers, body))
+        for body in (b"", each.body_bytes() or b"{}"):
+            request = raw.build(each.method, each.target(), headers, body)
+            answer = await raw.send(client.port, request)
             assert (answer.status, answer.json()["code"]) == (415, "unsupported_media_type")
+        request = raw.build(each.method, each.target(), headers[:1] + headers[2:], b"{}")
+        answer = await raw.send(client.port, request)
+        assert answer.status == 415, "a body is JSON, whoever sends it"
     assert snapshot(folder) == before
 
 

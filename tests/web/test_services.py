@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,3 +147,32 @@ async def test_a_client_that_leaves_a_test_drops_the_upstream(client: Client) ->
             await asked.wait()
             call.cancel()
             await dropped.wait()
+
+
+@pytest.mark.parametrize("kind", ["openai", "ollama"])
+@pytest.mark.parametrize(
+    "path", ["", "/v1", "/api", "/api/chat", "/api/chat/stream", "/api/services", "/ws", "/health"]
+)
+async def test_the_daemon_as_its_own_service_does_no_harm(
+    client: Client, folder: Path, kind: str, path: str
+) -> None:
+    """No address of a service ends in one of ours that writes or asks a model: no loop begins."""
+    address = f"http://127.0.0.1:{client.port}{path}"
+    config = {"name": "Loop", "host": address, "base_url": address, "models": ["m"]}
+    before = sorted(folder.rglob("*"))
+    body = {"service_type": kind, "config": config}
+    async with client.post("/api/services/test", json=body) as response:
+        tried = await response.json()
+    assert tried["success"] is False
+    async with client.post("/api/services/add", json={"service_id": "loop", **body}) as response:
+        assert response.status == 200
+    async with client.post("/api/models/refresh") as response:
+        assert response.status == 200
+    async with asyncio.timeout(30):
+        chat = {"message": "hello", "model": "loop/m"}
+        async with client.post("/api/chat/stream", json=chat) as response:
+            text = await response.text()
+    assert '"type":"error"' in text
+    assert (await (await client.get("/api/chat/status")).json())["active_streams"] == 0
+    assert list(await (await client.get("/api/services")).json()) == ["loop"]
+    assert sorted(folder.rglob("*")) == before

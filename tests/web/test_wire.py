@@ -18,6 +18,7 @@ from sgoped.web.schemas import ChatBody, SaveFile
 from sgoped.web.wire import InvalidShape, encode, parse_json, validate
 from tests.web import raw
 from tests.web.conftest import Client
+from tests.web.surface import operations
 
 BOMBS = {
     "nothing": b"",
@@ -35,6 +36,8 @@ BOMBS = {
     "encoded surrogate": b'{"message": "\xed\xa0\x80"}',
     "UTF-16": '{"message": "x"}'.encode("utf-16"),
     "raw control character": b'{"message": "\x00"}',
+    "a name twice": b'{"message": "x", "message": "y"}',
+    "a name twice, inside": b'{"message": "x", "n": [{"a": 1, "b": 2, "\\u0061": 1}]}',
     "a list": b"[]",
     "a text": b'"message"',
     "a number": b"1",
@@ -43,13 +46,6 @@ BOMBS = {
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-WRITING = (
-    "/api/chat/stream",
-    "/api/chat/stop",
-    "/api/files/content",
-    "/api/services/test",
-    "/api/actions/execute",
 )
 
 
@@ -61,10 +57,13 @@ def large(body: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 async def test_a_body_that_is_no_json_object_is_400_everywhere(client: Client, bomb: bytes) -> None:
-    for path in WRITING:
+    taking = [each for each in operations() if each.takes_body]
+    assert len(taking) > 10
+    for each in taking:
         headers = {"Content-Type": "application/json"}
-        async with client.post(path, data=bomb, headers=headers) as response:
-            assert response.status == 400, path
+        asked = client.request(each.method, each.target(), data=bomb, headers=headers)
+        async with asked as response:
+            assert response.status == 400, each
             answer = await response.json()
             assert answer["code"] in ("invalid_json", "not_an_object")
             assert set(answer) == {"detail", "code"}
