@@ -18,7 +18,9 @@ from sgoped.daemon.connection import Deadlines, TimedConnection
 from sgoped.daemon.entrance import accepting
 from sgoped.daemon.peers import FOREIGN_PEER, Peers, Refused
 from sgoped.daemon.sockets import listen
+from sgoped.redaction import Redactor
 from sgoped.web import protocol_options
+from sgoped.web.keys import REDACTOR
 from sgoped.web.middlewares import errors
 from sgoped.web.wire import read_bytes, reply
 from tests.conftest import StartDaemon
@@ -41,6 +43,7 @@ class Server:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[errors])
+        app[REDACTOR] = Redactor()
         app.router.add_get("/quick", self.quick)
         app.router.add_get("/slow", self.slow)
         app.router.add_get("/big", self.big)
