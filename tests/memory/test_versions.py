@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgoped.errors import NotFound, StorageError
@@ -82,6 +82,7 @@ def test_one_that_alone_exceeds_the_limit_stays_until_the_next_comes(tmp_path: P
     assert len(versions.list("small")) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=12))
 def test_the_limit_holds_except_for_the_newest_of_each_file(
     tmp_path_factory: pytest.TempPathFactory, saves: list[tuple[str, int]]
