@@ -7,12 +7,14 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sgoped.errors import Conflict, NotFound, PathRefused
-from sgoped.memory.beneath import storage_error
+from sgoped.memory.beneath import storage_error, storage_errors
 from sgoped.memory.document import MAX_COMPONENT_BYTES, shown
 from sgoped.memory.hidden import is_hidden, is_left_out
 from sgoped.memory.saving import Content
+from sgoped.memory.scanner import is_ignored
 
 _MAX_UNIQUE = 10_000
 
@@ -33,6 +35,19 @@ def path_parts(path: str, *, for_reading: bool = False) -> list[str]:
     if refused or not all(parts) or "\0" in path or any(map(is_hidden, parents)):
         raise PathRefused(f"{shown(path)!r} is hidden, or no path relative to the memory folder")
     return parts
+
+
+def refuse_ignored(root: Path, path: str) -> None:
+    """Leave alone what an ignore file leaves out.
+
+    Raises:
+        PathRefused: It is ignored.
+        StorageError: The memory folder cannot be read.
+    """
+    with storage_errors("the memory folder"):
+        ignored = is_ignored(root, path)
+    if ignored:
+        raise PathRefused(f"{shown(path)} is left out by an ignore file")
 
 
 def require_match(path: str, content: Content | None, if_match: str | None) -> None:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgoped.errors import NotFound, NotText, PathRefused
-from sgoped.memory.checks import etag_of
+from sgoped.errors import NotFound, NotText
+from sgoped.memory.checks import etag_of, refuse_ignored
 from sgoped.memory.document import (
     Document,
     Kind,
@@ -24,7 +24,6 @@ from sgoped.memory.files import Files, Saved
 from sgoped.memory.finder import Finder, PathHit, Recents
 from sgoped.memory.indexer import Indexer, IndexStatus
 from sgoped.memory.labels import label, resolve
-from sgoped.memory.scanner import is_ignored
 from sgoped.memory.searcher import Passage, Searcher
 from sgoped.memory.snippets import SNIPPET_LINES
 from sgoped.memory.states import FileState, list_states
@@ -261,8 +260,7 @@ class Memory:
 
     async def _checked_path(self, text: str, *, for_reading: bool = False) -> str:
         path = safe_relative_path(text, for_reading=for_reading)
-        if await asyncio.to_thread(is_ignored, self.root, path):
-            raise PathRefused(f"{shown(path)} is left out by an ignore file")
+        await asyncio.to_thread(refuse_ignored, self.root, path)
         return path
 
     # -- writing
@@ -372,8 +370,7 @@ class Memory:
         kept = await asyncio.to_thread(self._versions.find, path, version)
         if kept.former_path:
             return await self.rename(document_id(path), document_id(kept.former_path))
-        if await asyncio.to_thread(is_ignored, self.root, path):
-            raise PathRefused(f"{shown(path)} is left out by an ignore file")
+        await asyncio.to_thread(refuse_ignored, self.root, path)
 
         saved = await asyncio.to_thread(self._files.restore, path, version)
         await self._index_now([saved.path])
