@@ -196,14 +196,9 @@ class Files:
                 with self._parent(parts) as dir_fd:
                     content = read_content(parts[-1], dir_fd, self._max_bytes)
                     require_match(path, content, if_match)
-                    version = self._keep(path, content, "deleted")
-                    if not self._is_unchanged(parts, dir_fd, content):
-                        continue
-                    with set_aside(parts[-1], dir_fd, content) as aside:
-                        if aside is not None:
-                            sync_directory(dir_fd)
-                            self._keep_late_edit(path, aside, dir_fd, content)
-                            return version
+                    with self._kept(parts, dir_fd, content, "deleted") as version:
+                        if self._delete_once(parts, dir_fd, content):
+                            return str(version)
         raise Conflict(f"{shown(path)} keeps changing; try again when it is quiet")
 
     def rename(self, path: str, to: str) -> Saved:
@@ -278,8 +273,10 @@ class Files:
         if old is not None and old.data == data:
             sync_file(name, dir_fd)
             return self._saved(path, name, dir_fd, data, created=False, version=None)
-        with temporary_file(dir_fd, data, old, mode) as temporary:
-            version = None if old is None else self._keep(path, old, "overwritten")
+        with (
+            temporary_file(dir_fd, data, old, mode) as temporary,
+            self._kept(parts, dir_fd, old, "overwritten") as version,
+        ):
             if not self._is_unchanged(parts, dir_fd, old):
                 return None
             if old is None:
@@ -296,11 +293,37 @@ class Files:
                 self._keep_late_edit(path, temporary, dir_fd, old)
         return self._saved(path, name, dir_fd, data, created=old is None, version=version)
 
+    def _delete_once(self, parts: list[str], dir_fd: int, old: Content) -> bool:
+        if not self._is_unchanged(parts, dir_fd, old):
+            return False
+        with set_aside(parts[-1], dir_fd, old) as aside:
+            if aside is None:
+                return False
+            sync_directory(dir_fd)
+            self._keep_late_edit("/".join(parts), aside, dir_fd, old)
+        return True
+
     def _current(self, name: str, dir_fd: int) -> Content | None:
         try:
             return read_content(name, dir_fd, self._max_bytes)
         except FileNotFoundError:
             return None
+
+    @contextmanager
+    def _kept(
+        self, parts: list[str], dir_fd: int, old: Content | None, reason: str
+    ) -> Iterator[str | None]:
+        """Keep a version of ``old``, dropped again if the block leaves it where it is."""
+        path, name = "/".join(parts), parts[-1]
+        version = None if old is None else self._keep(path, old, reason)
+        try:
+            yield version
+        finally:
+            if old is not None and version is not None:
+                with suppress(OSError, StorageError):
+                    status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+                    if same_content(status, old.status):
+                        self._versions.discard(path, version)
 
     def _keep(self, path: str, content: Content, reason: str) -> str:
         mode = stat.S_IMODE(content.status.st_mode)

@@ -104,6 +104,16 @@ class Versions:
                     _LOG.warning("old versions cannot be removed: %s", error.strerror)
         return kept.version
 
+    def discard(self, path: str, version: str) -> None:
+        """Forget a version that turned out not to be needed.
+
+        Raises:
+            StorageError: The disk says no.
+        """
+        with self._lock, storage_errors(f"a version of {shown(path)}"):
+            _remove(self._directory(path) / f"{version}{_BLOB}")
+            self._held = None
+
     def list(self, path: str) -> list[Version]:
         """What ``path`` once held, newest first.
 

@@ -170,7 +170,11 @@ def refusal(change: Change, files: Files) -> str:
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_flush_that_fails_leaves_everything_as_it_was(
-    files: Files, root: Path, change: Change, monkeypatch: pytest.MonkeyPatch
+    files: Files,
+    root: Path,
+    versions: Versions,
+    change: Change,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = contents(root), folders(root)
     codes: list[str] = []
@@ -181,6 +185,7 @@ def test_a_flush_that_fails_leaves_everything_as_it_was(
         if not codes[-1]:
             break  # no more flushes, or only those of the history of what was renamed
         assert (contents(root), folders(root)) == before, nth
+        assert versions.newest(9) == [], "what did not happen cannot be undone"
     assert set(codes) == {"storage_failed", ""}
 
 
