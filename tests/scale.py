@@ -21,6 +21,8 @@ class Scale:
         disconnects: Clients that leave at a random moment of their stream.
         faults: Answers of an upstream that goes wrong in a random way at a random moment.
         floods: Messages that one socket sends without reading what comes back.
+        syscalls: System calls of each sort of change at which it is killed.
+        daemon_syscalls: The same, where each takes a start of the daemon.
         soak_seconds: How long a daemon is kept busy while what it holds is looked at.
     """
 
@@ -33,6 +35,8 @@ class Scale:
     disconnects: int
     faults: int
     floods: int
+    syscalls: int
+    daemon_syscalls: int
     soak_seconds: float
 
 
@@ -48,6 +52,8 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             disconnects=60,
             faults=60,
             floods=2_000,
+            syscalls=8,
+            daemon_syscalls=1,
             soak_seconds=12.0,
         ),
         "large": Scale(
@@ -60,6 +66,8 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             disconnects=500,
             faults=2_000,
             floods=50_000,
+            syscalls=10_000,
+            daemon_syscalls=10_000,
             soak_seconds=1_200.0,
         ),
     }
