@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 ATTACH_SECONDS = 30.0
+DETACH_SECONDS = 5.0
 # All that changes a file or a directory, or makes it durable.
 CHANGING = (
     "openat",
@@ -49,11 +50,13 @@ class Call:
     """One system call that is over.
 
     Attributes:
+        thread: Which made it.
         name: Of the call.
         arguments: As strace prints them, descriptors with their paths.
         result: What it returned, as printed.
     """
 
+    thread: str
     name: str
     arguments: str
     result: str
@@ -73,9 +76,19 @@ def straced(pid: int, *options: str, output: Path | None = None) -> Iterator[Non
             _await_attached(tracer)
             yield
         finally:
-            if tracer.poll() is None:
-                tracer.send_signal(signal.SIGINT)
-            tracer.communicate(timeout=ATTACH_SECONDS)
+            _detach(tracer, pid)
+
+
+def _detach(tracer: subprocess.Popen[bytes], pid: int) -> None:
+    """Ends strace, which goes on waiting for threads that died together with their process."""
+    stat = Path(f"/proc/{pid}/stat")
+    alive = stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    if alive:
+        tracer.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            tracer.communicate(timeout=DETACH_SECONDS)
+    tracer.kill()
+    tracer.communicate()
 
 
 def _await_attached(tracer: subprocess.Popen[bytes]) -> None:
@@ -91,7 +104,7 @@ def _await_attached(tracer: subprocess.Popen[bytes]) -> None:
 
 
 def read_calls(output: Path) -> Iterator[Call]:
-    """The calls that succeeded, in the order in which they ended."""
+    """The calls that succeeded, in the order in which they ended; then those still going on."""
     begun: dict[str, str] = {}
     for line in output.read_text(errors="replace").splitlines():
         matched = _LINE.fullmatch(line)
@@ -104,10 +117,12 @@ def read_calls(output: Path) -> Iterator[Call]:
         resumed = _RESUMED.fullmatch(text)
         if resumed is not None:
             text = begun.pop(thread, "") + resumed[1]
-        yield from _parse(text)
+        yield from _parse(thread, text)
+    for thread, text in begun.items():
+        yield from _parse(thread, f"{text}) = 0")
 
 
-def _parse(text: str) -> Iterable[Call]:
+def _parse(thread: str, text: str) -> Iterable[Call]:
     found = _CALL.fullmatch(text)
     if found and not found[3].startswith(("-1", "?")):
-        yield Call(found[1], found[2].rstrip(), found[3])
+        yield Call(thread, found[1], found[2].rstrip(), found[3])

@@ -19,8 +19,9 @@ MAX_BYTES = 1_000_000
 MAX_VERSIONS_BYTES = 1_000_000
 
 
-def restore_newest(files: Files, versions: Versions) -> None:
-    files.restore("a.md", versions.list("a.md")[0].version)
+def restore_oldest(files: Files, versions: Versions) -> None:
+    """A kill may have left a newer version of what was then not overwritten."""
+    files.restore("a.md", versions.list("a.md")[-1].version)
 
 
 CHANGES: dict[str, Callable[[Files, Versions], object]] = {
@@ -30,7 +31,7 @@ CHANGES: dict[str, Callable[[Files, Versions], object]] = {
     "delete": lambda files, _: files.delete("a.md"),
     "rename_file": lambda files, _: files.rename("a.md", "sub/b.md"),
     "rename_folder": lambda files, _: files.rename("sub", "other/sub"),
-    "restore": restore_newest,
+    "restore": restore_oldest,
     "restore_deleted": lambda files, versions: files.restore(
         "gone.md", versions.list("gone.md")[0].version
     ),
