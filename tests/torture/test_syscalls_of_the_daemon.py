@@ -66,6 +66,8 @@ REQUESTS: dict[str, Request] = {
     "add_knowledge": learn,
     "add_service": add_service,
 }
+# Those that are killed in a short run, too.
+OFTEN = ("overwrite", "delete", "add_service")
 BEFORE: Contents = {"a.md": OLD, "sub/in.md": OLD}
 AFTER: dict[str, Contents] = {
     "overwrite": {"a.md": NEW, "sub/in.md": OLD},
@@ -145,12 +147,32 @@ def without(calls: list[Call], path: str) -> list[Call]:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_all_is_flushed_before_it_is_relied_upon_and_no_flush_is_idle(
-    start_copy: Callable[[], DaemonProcess], tmp_path: Path, note_figure: NoteFigure, name: str
+def test_a_request_flushes_in_order_and_killed_at_any_call_loses_nothing(
+    start_copy: Callable[[], DaemonProcess],
+    tmp_path: Path,
+    scale: Scale,
+    note_figure: NoteFigure,
+    name: str,
 ) -> None:
     daemon = start_copy()
     calls = record(daemon, REQUESTS[name], tmp_path / "calls")
     disk = (str(daemon.memory_dir), str(daemon.home / "data"))
+    daemon.kill()
+    needed = check_order(disk, calls, [str(path) for path in folders_in(daemon)])
+    note_figure(f"{needed} flushed files and directories, each needed, in order")
+    points = points_of(calls)
+    chosen = spread(
+        points, scale.daemon_syscalls if name in OFTEN or scale.daemon_syscalls > 1 else 0
+    )
+    results = [killed_at(start_copy(), name, call, nth) for call, nth in chosen]
+    kills, acknowledged = map(sum, zip(*results, strict=True)) if results else (0, 0)
+    note_figure(
+        f"{kills} kills at {len(points)} points, {acknowledged} after the answer: none lost"
+    )
+
+
+def check_order(disk: tuple[str, str], calls: list[Call], folders: list[str]) -> int:
+    """All is flushed before it is relied upon, and no flush is idle; how many there are."""
     model = ForgetfulDisk(*disk)
     assert model.run(calls) == []
     assert model.answered
@@ -161,55 +183,59 @@ def test_all_is_flushed_before_it_is_relied_upon_and_no_flush_is_idle(
     # because whoever made it may have been killed before; nothing of this one depends on it. Nor
     # does anything depend on the data of an empty file, which a rename is recorded by.
     idle = {path for path in set(flushed) - set(needed) if not path.endswith(".blob.tmp")}
-    assert idle <= {str(daemon.home / "data"), str(daemon.home / "data/versions")} | {
-        str(path) for path in daemon.memory_dir.rglob("*") if path.is_dir()
-    } | {str(daemon.memory_dir)}
-    note_figure(f"{len(needed)} flushed files and directories, each needed, in order")
+    assert idle <= {disk[1], f"{disk[1]}/versions", *folders}
+    return len(needed)
+
+
+def folders_in(daemon: DaemonProcess) -> Iterator[Path]:
+    yield daemon.memory_dir
+    yield from (path for path in daemon.memory_dir.rglob("*") if path.is_dir())
 
 
 def points_of(calls: list[Call]) -> list[tuple[str, int]]:
-    """Each thread counts for itself."""
-    counts = Counter((call.thread, call.name) for call in calls if call.name in CHANGING)
-    most: dict[str, int] = {}
-    for (_, name), count in counts.items():
-        most[name] = max(most.get(name, 0), count)
-    return [(name, nth) for name, count in sorted(most.items()) for nth in range(1, count + 1)]
+    """Calls to be killed at: those of the thread that saves, in order, then those of all others.
 
-
-@pytest.mark.parametrize("name", REQUESTS)
-def test_a_kill_at_system_calls_of_a_request_loses_nothing(
-    start_copy: Callable[[], DaemonProcess],
-    tmp_path: Path,
-    scale: Scale,
-    note_figure: NoteFigure,
-    name: str,
-) -> None:
-    points = points_of(record(start_copy(), REQUESTS[name], tmp_path / "calls"))
-    step = max(1, len(points) // scale.daemon_syscalls)
-    # Every kind of request begins elsewhere, so that a small sample is one of all calls.
-    offset = list(REQUESTS).index(name) * step // len(REQUESTS)
-    killed = acknowledged = 0
-    for call, nth in points[offset::step]:
-        daemon = start_copy()
-        inject = f"inject={call}:signal=KILL:when={nth}"
-        done = False
-        with (
-            contextlib.suppress(OSError, http.client.HTTPException),
-            straced(daemon.process.pid, "-e", inject),
-        ):
-            done = REQUESTS[name](daemon)[0] == 200
-            settle(daemon)
-        killed += daemon.process.poll() is not None
-        daemon.kill()
-        again = processes.start(daemon.home)
-        try:
-            check(again, name, done=done)
-        finally:
-            again.kill()
-        acknowledged += done
-    note_figure(
-        f"{killed} kills at {len(points)} points, {acknowledged} acknowledged before: none lost"
+    Each thread counts for itself; the first that comes to the number is the one.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    found: dict[str, list[tuple[str, int]]] = {}
+    for call in calls:
+        if call.name in CHANGING:
+            counts[call.thread, call.name] += 1
+            point = call.name, counts[call.thread, call.name]
+            found.setdefault(call.thread, []).append(point)
+    flushing = Counter(call.thread for call in calls if call.name in ("fsync", "fdatasync"))
+    saving = next(
+        (call.thread for call in calls if call.name == "fsync"), flushing.most_common(1)[0][0]
     )
+    rest = [point for thread in found for point in found[thread] if thread != saving]
+    return list(dict.fromkeys([*found[saving], *rest]))
+
+
+def spread(points: list[tuple[str, int]], count: int) -> list[tuple[str, int]]:
+    """At most ``count`` of them; of few, those in the midst of the save."""
+    if count >= len(points):
+        return points
+    return points[len(points) // 8 :: max(1, len(points) // 2 // max(1, count))][:count]
+
+
+def killed_at(daemon: DaemonProcess, name: str, call: str, nth: int) -> tuple[bool, bool]:
+    """Whether it was killed there, and whether it had answered; all is checked."""
+    done = False
+    with (
+        contextlib.suppress(OSError, http.client.HTTPException),
+        straced(daemon.process.pid, "-e", f"inject={call}:signal=KILL:when={nth}"),
+    ):
+        done = REQUESTS[name](daemon)[0] == 200
+        settle(daemon)
+    killed = daemon.process.poll() is not None
+    daemon.kill()
+    again = processes.start(daemon.home)
+    try:
+        check(again, name, done=done)
+    finally:
+        again.kill()
+    return killed, done
 
 
 def check(daemon: DaemonProcess, name: str, *, done: bool) -> None:
