@@ -61,4 +61,4 @@ def _system_call() -> Callable[..., int] | None:
             ctypes.c_uint,
         )
         call.restype = ctypes.c_int
-    return call  # type: ignore[no-any-return]
+    return call

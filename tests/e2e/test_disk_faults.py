@@ -6,7 +6,7 @@ Nothing is restarted: every test goes on with the daemon that met the fault.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def test_an_upload_that_finds_no_space_is_told_in_the_stream(
     assert any(NEW.strip() in path.read_text() for path in folder.glob("*.md"))
 
 
-def stream(daemon: DaemonProcess, body: dict[str, object]) -> list[dict[str, Any]]:
+def stream(daemon: DaemonProcess, body: Mapping[str, object]) -> list[dict[str, Any]]:
     from sgoped.cli.client import Client  # noqa: PLC0415 - needed here only
 
     return list(Client(daemon.url).stream("/api/chat/stream", body))

@@ -65,7 +65,7 @@ def save_elsewhere(path: Path, data: bytes) -> None:
     beside.rename(path)
 
 
-def at_the_last_moment(monkeypatch: pytest.MonkeyPatch, edit: Callable[[], None]) -> None:
+def at_the_last_moment(monkeypatch: pytest.MonkeyPatch, edit: Callable[[], object]) -> None:
     """Lets ``edit`` happen once, after the last look at what is there."""
     real, pending = Files._is_unchanged, [edit]
 
@@ -88,7 +88,7 @@ EDITS: dict[str, Callable[[Path], object]] = {
 def test_an_edit_of_the_last_moment_is_a_conflict(
     files: Files, root: Path, monkeypatch: pytest.MonkeyPatch, edit: Callable[[Path], object]
 ) -> None:
-    at_the_last_moment(monkeypatch, lambda: edit(root / "a.txt") and None)
+    at_the_last_moment(monkeypatch, lambda: edit(root / "a.txt"))
     with pytest.raises(Conflict):
         files.write("a.txt", b"new", if_match=etag_of(b"old"))
     assert contents(root) == {"a.txt": b"mine, just now", "sub/in.txt": b"inside"}
@@ -98,7 +98,7 @@ def test_an_edit_of_the_last_moment_is_a_conflict(
 def test_an_edit_of_the_last_moment_is_not_deleted(
     files: Files, root: Path, monkeypatch: pytest.MonkeyPatch, edit: Callable[[Path], object]
 ) -> None:
-    at_the_last_moment(monkeypatch, lambda: edit(root / "a.txt") and None)
+    at_the_last_moment(monkeypatch, lambda: edit(root / "a.txt"))
     with pytest.raises(Conflict):
         files.delete("a.txt", if_match=etag_of(b"old"))
     assert contents(root) == {"a.txt": b"mine, just now", "sub/in.txt": b"inside"}

@@ -192,7 +192,12 @@ def test_only_as_many_sidecars_are_read_as_are_asked_for(
         versions.keep(f"file{number % 7}", b"x", "overwritten")
     read: list[Path] = []
     real = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or real(path))
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
     assert len(versions.newest(4)) == 4
     assert len(read) == 4
 

@@ -135,7 +135,7 @@ def check_that_it_goes_on(place: Path, change: str, found: Contents) -> None:
         assert contents(place / "root") == AFTER[change]
     newest = versions.newest(1)
     assert newest
-    assert versions.find(newest[0].path, newest[0].version)
+    assert versions.find(newest[0].path, newest[0].version) == newest[0]
 
 
 def spread(points: list[tuple[str, int]], count: int) -> list[tuple[str, int]]:
