@@ -21,6 +21,7 @@ class Scale:
         disconnects: Clients that leave at a random moment of their stream.
         faults: Answers of an upstream that goes wrong in a random way at a random moment.
         floods: Messages that one socket sends without reading what comes back.
+        overwrites: Times a file is overwritten while others read it.
         syscalls: System calls of each sort of change at which it is killed.
         daemon_syscalls: The same, where each takes a start of the daemon.
         soak_seconds: How long a daemon is kept busy while what it holds is looked at.
@@ -35,6 +36,7 @@ class Scale:
     disconnects: int
     faults: int
     floods: int
+    overwrites: int
     syscalls: int
     daemon_syscalls: int
     soak_seconds: float
@@ -52,6 +54,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             disconnects=60,
             faults=60,
             floods=2_000,
+            overwrites=40,
             syscalls=8,
             daemon_syscalls=1,
             soak_seconds=12.0,
@@ -66,6 +69,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             disconnects=500,
             faults=2_000,
             floods=50_000,
+            overwrites=2_000,
             syscalls=10_000,
             daemon_syscalls=10_000,
             soak_seconds=1_200.0,
