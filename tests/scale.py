@@ -22,6 +22,9 @@ class Scale:
         faults: Answers of an upstream that goes wrong in a random way at a random moment.
         floods: Messages that one socket sends without reading what comes back.
         slow_clients: Clients that never send the rest of their request.
+        overwrites: Times a file is overwritten while others read it.
+        syscalls: System calls of each sort of change at which it is killed.
+        daemon_syscalls: The same, where each takes a start of the daemon.
         soak_seconds: How long a daemon is kept busy while what it holds is looked at.
     """
 
@@ -35,6 +38,9 @@ class Scale:
     faults: int
     floods: int
     slow_clients: int
+    overwrites: int
+    syscalls: int
+    daemon_syscalls: int
     soak_seconds: float
 
 
@@ -51,6 +57,9 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             faults=60,
             floods=2_000,
             slow_clients=150,
+            overwrites=40,
+            syscalls=8,
+            daemon_syscalls=1,
             soak_seconds=12.0,
         ),
         "large": Scale(
@@ -64,6 +73,9 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             faults=2_000,
             floods=50_000,
             slow_clients=1_400,
+            overwrites=2_000,
+            syscalls=10_000,
+            daemon_syscalls=10_000,
             soak_seconds=1_200.0,
         ),
     }

@@ -16,6 +16,7 @@ _VERBS = {
     "files": "sgoped.cli.memory:files",
     "search": "sgoped.cli.memory:search",
     "add": "sgoped.cli.add:add",
+    "undo": "sgoped.cli.undo:undo",
     "refresh": "sgoped.cli.memory:refresh",
     "chat": "sgoped.cli.chat:chat",
     "models": "sgoped.cli.models:models",

@@ -4,12 +4,14 @@ Every path is walked by directory descriptors with ``O_NOFOLLOW``, so no link is
 when one is swapped in meanwhile; only regular files are opened.
 
 A save writes a temporary file in the same directory, fsyncs it, keeps a version of what it
-replaces (durably), looks once more whether that is still what is there, renames, and fsyncs
-the directory: a reader sees the old content or the new, a crash leaves one of them. What
-appears under a new name is hard-linked there, which fails if the name is taken, where a rename
-would overwrite; only on file systems without hard links is it a check followed by a rename. On
-a case-insensitive file system a name that differs in case is taken by the same file, and
-``rename`` lets a file change its own case.
+replaces (durably), looks once more whether that is still what is there, lets the two change
+places, looks at what it got, and fsyncs the directory: a reader sees the old content or the new,
+a crash leaves one of them, and an edit that somebody else made at the last moment is put back
+and met by the next attempt. What the disk refuses half-way is undone: an error means that
+nothing was changed. What appears under a new name is hard-linked or renamed there in a way that
+fails if the name is taken; only on file systems that know neither is it a check followed by a
+rename. On a case-insensitive file system a name that differs in case is taken by the same file,
+and ``rename`` lets a file change its own case.
 
 Kept from a replaced file: permission bits, and owner, group and extended attributes (ACLs
 among them) as far as we are allowed to set them. Not kept: hard links, whose other names keep
@@ -20,8 +22,6 @@ An ETag is a hash of the content (BLAKE2b, 128 bits, hex): equal content, equal 
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import logging
 import os
 import stat
@@ -30,22 +30,32 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from sgoped.errors import Conflict, NotFound, PathRefused, StorageError, TooLarge
+from sgoped.errors import Conflict, PathRefused, SgopedError, StorageError, TooLarge
 from sgoped.memory.beneath import directory_below, open_file, storage_error
-from sgoped.memory.document import MAX_COMPONENT_BYTES, shown
-from sgoped.memory.hidden import is_hidden, is_left_out
+from sgoped.memory.checks import alternatives, etag_of, file_errors, path_parts, require_match
+from sgoped.memory.document import shown
+from sgoped.memory.placing import (
+    place_new,
+    rename_file,
+    rename_folder,
+    replace_file,
+    set_aside,
+    take_back,
+    take_back_new,
+)
 from sgoped.memory.saving import (
     Content,
     make_directories,
-    place_new,
     read_content,
+    remove_directories,
     remove_if_stale,
-    rename_file,
-    rename_folder,
+    same_content,
     same_file,
     sync_directory,
+    sync_file,
     temporary_file,
 )
 from sgoped.memory.scanner import find_temporary_files
@@ -54,7 +64,6 @@ from sgoped.memory.versions import Versions
 _LOG = logging.getLogger(__name__)
 
 _ATTEMPTS = 10
-_MAX_UNIQUE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +85,6 @@ class Saved:
     created: bool
     version: str | None
     mtime_ns: int = 0
-
-
-def etag_of(data: bytes) -> str:
-    """The ETag of this content, unquoted."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 class Files:
@@ -111,15 +115,15 @@ class Files:
             TooLarge: It exceeds ``max_bytes``.
             StorageError: It cannot be read.
         """
-        *parents, name = _parts(path, for_reading=True)
-        with _errors(path), directory_below(self._root, parents) as dir_fd:
+        *parents, name = path_parts(path, for_reading=True)
+        with file_errors(path), directory_below(self._root, parents) as dir_fd:
             content = read_content(name, dir_fd, self._max_bytes)
         return content.data, content.status
 
     def read_head(self, path: str, max_bytes: int) -> tuple[bytes, os.stat_result]:
         """The first ``max_bytes`` of a file of any size; otherwise like ``read``."""
-        *parents, name = _parts(path, for_reading=True)
-        with _errors(path), directory_below(self._root, parents) as dir_fd:
+        *parents, name = path_parts(path, for_reading=True)
+        with file_errors(path), directory_below(self._root, parents) as dir_fd:
             fd, status = open_file(name, dir_fd)
             with os.fdopen(fd, "rb") as file:
                 return file.read(max_bytes), status
@@ -129,7 +133,8 @@ class Files:
     ) -> Saved:
         """Replace or create a file, and the folders above it; durable on return.
 
-        Content equal to what is there changes nothing, not even the modification time.
+        Content equal to what is there changes nothing, not even the modification time; it is
+        flushed, because whoever wrote it may not have done so.
 
         Args:
             path: The file.
@@ -143,9 +148,9 @@ class Files:
             TooLarge: Old or new content exceeds ``max_bytes`` (the old could not be kept).
             StorageError: The disk refused; the old content is still there.
         """
-        parts = _parts(path)
+        parts = path_parts(path)
         self._check_size(path, len(data))
-        with self._lock, _errors(path):
+        with self._lock, file_errors(path):
             for _ in range(_ATTEMPTS):
                 with self._parent(parts, create=True) as dir_fd:
                     saved = self._write_once(parts, dir_fd, data, if_match, mode)
@@ -162,16 +167,16 @@ class Files:
             Conflict: No free name was found.
             StorageError: The disk refused; nothing was created.
         """
-        parts = _parts(path)
+        parts = path_parts(path)
         self._check_size(path, len(data))
-        with self._lock, _errors(path), self._parent(parts, create=True) as dir_fd:
+        with self._lock, file_errors(path), self._parent(parts, create=True) as dir_fd:
             with temporary_file(dir_fd, data, None) as temporary:
-                for name in _alternatives(parts[-1]):
+                for name in alternatives(parts[-1]):
                     if place_new(temporary, dir_fd, name, dir_fd):
                         break
                 else:
                     raise Conflict(f"No free name like {shown(path)} was found")
-            sync_directory(dir_fd)
+                sync_directory(dir_fd, partial(take_back_new, temporary, dir_fd, name))
             created = "/".join((*parts[:-1], name))
             return self._saved(created, name, dir_fd, data, created=True, version=None)
 
@@ -185,23 +190,22 @@ class Files:
             TooLarge: It exceeds ``max_bytes`` and so could not be kept.
             StorageError: The disk refused; the file is still there.
         """
-        parts = _parts(path)
-        with self._lock, _errors(path):
+        parts = path_parts(path)
+        with self._lock, file_errors(path):
             for _ in range(_ATTEMPTS):
                 with self._parent(parts) as dir_fd:
                     content = read_content(parts[-1], dir_fd, self._max_bytes)
-                    _require_match(path, content, if_match)
-                    version = self._keep(path, content, "deleted")
-                    if self._is_unchanged(parts, dir_fd, content):
-                        os.unlink(parts[-1], dir_fd=dir_fd)
-                        sync_directory(dir_fd)
-                        return version
+                    require_match(path, content, if_match)
+                    with self._kept(parts, dir_fd, content, "deleted") as version:
+                        if self._delete_once(parts, dir_fd, content):
+                            return str(version)
         raise Conflict(f"{shown(path)} keeps changing; try again when it is quiet")
 
     def rename(self, path: str, to: str) -> Saved:
-        """Give a file or folder another path; the versions of a file go with it.
+        """Give a file or folder another path; versions go with it, and the change is recorded.
 
-        A crash half-way leaves a file under both names, never under none.
+        A crash half-way leaves a file under its old name or the new one; where the system cannot
+        rename in one step without overwriting, perhaps under both, never under none.
 
         Raises:
             NotFound: There is no ``path``.
@@ -210,25 +214,27 @@ class Files:
                 to lie inside itself.
             StorageError: The disk refused; the file is still there.
         """
-        source, target = _parts(path), _parts(to)
+        source, target = path_parts(path), path_parts(to)
         if target[: len(source)] == source:
             raise PathRefused(f"{shown(to)} is {shown(path)} itself, or inside it")
-        with self._lock, _errors(path), self._parent(source) as from_fd:
+        with self._lock, file_errors(path), self._parent(source) as from_fd:
             status = os.stat(source[-1], dir_fd=from_fd, follow_symlinks=False)
-            with _errors(to), self._parent(target, create=True) as to_fd:
-                if stat.S_ISDIR(status.st_mode):
-                    rename_folder(source[-1], from_fd, target[-1], to_fd)
-                else:
+            folder = stat.S_ISDIR(status.st_mode)
+            with file_errors(to), self._parent(target, create=True) as to_fd:
+                if not folder:
                     os.close(open_file(source[-1], from_fd)[0])
-                    rename_file(source[-1], from_fd, target[-1], to_fd)
-                sync_directory(to_fd)
-            sync_directory(from_fd)
-            if stat.S_ISDIR(status.st_mode):
-                return Saved(to, 0, "", created=False, version=None, mtime_ns=status.st_mtime_ns)
+                move = rename_folder if folder else rename_file
+                move(source[-1], from_fd, target[-1], to_fd)
+                undo = partial(move, target[-1], to_fd, source[-1], from_fd)
+                sync_directory(to_fd, undo)
+                sync_directory(from_fd, undo)
         try:
-            self._versions.follow(path, to)
+            self._versions.follow(path, to, folder=folder)
+            self._versions.keep_rename(path, to)
         except StorageError as error:
-            _LOG.warning("The versions of a renamed file stay under its old name: %s", error)
+            _LOG.warning("The history of a renamed file could not be changed: %s", error)
+        if folder:
+            return Saved(to, 0, "", created=False, version=None, mtime_ns=status.st_mtime_ns)
         return self._describe(to, status)
 
     def restore(self, path: str, version: str) -> Saved:
@@ -253,7 +259,7 @@ class Files:
         removed = 0
         for directory, name in find_temporary_files(self._root) if found is None else found:
             parents = directory.split("/") if directory else []
-            with suppress(OSError), directory_below(self._root, parents) as dir_fd:
+            with self._lock, suppress(OSError), directory_below(self._root, parents) as dir_fd:
                 removed += remove_if_stale(name, dir_fd, self._started_at)
         return removed
 
@@ -263,19 +269,39 @@ class Files:
         """One attempt; None when the file changed meanwhile."""
         path, name = "/".join(parts), parts[-1]
         old = self._current(name, dir_fd)
-        _require_match(path, old, if_match)
+        require_match(path, old, if_match)
         if old is not None and old.data == data:
+            sync_file(name, dir_fd)
             return self._saved(path, name, dir_fd, data, created=False, version=None)
-        with temporary_file(dir_fd, data, old, mode) as temporary:
-            version = None if old is None else self._keep(path, old, "overwritten")
+        with (
+            temporary_file(dir_fd, data, old, mode) as temporary,
+            self._kept(parts, dir_fd, old, "overwritten") as version,
+        ):
             if not self._is_unchanged(parts, dir_fd, old):
                 return None
-            if old is not None:
-                os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-            elif not place_new(temporary, dir_fd, name, dir_fd):
+            if old is None:
+                placed = place_new(temporary, dir_fd, name, dir_fd)
+                undo = partial(take_back_new, temporary, dir_fd, name)
+            else:
+                ours = os.stat(temporary, dir_fd=dir_fd, follow_symlinks=False)
+                placed = replace_file(temporary, name, dir_fd, old)
+                undo = partial(take_back, temporary, name, dir_fd, ours)
+            if not placed:
                 return None
-        sync_directory(dir_fd)
+            sync_directory(dir_fd, undo)
+            if old is not None:
+                self._keep_late_edit(path, temporary, dir_fd, old)
         return self._saved(path, name, dir_fd, data, created=old is None, version=version)
+
+    def _delete_once(self, parts: list[str], dir_fd: int, old: Content) -> bool:
+        if not self._is_unchanged(parts, dir_fd, old):
+            return False
+        with set_aside(parts[-1], dir_fd, old) as aside:
+            if aside is None:
+                return False
+            sync_directory(dir_fd)
+            self._keep_late_edit("/".join(parts), aside, dir_fd, old)
+        return True
 
     def _current(self, name: str, dir_fd: int) -> Content | None:
         try:
@@ -283,9 +309,33 @@ class Files:
         except FileNotFoundError:
             return None
 
+    @contextmanager
+    def _kept(
+        self, parts: list[str], dir_fd: int, old: Content | None, reason: str
+    ) -> Iterator[str | None]:
+        """Keep a version of ``old``, dropped again if the block leaves it where it is."""
+        path, name = "/".join(parts), parts[-1]
+        version = None if old is None else self._keep(path, old, reason)
+        try:
+            yield version
+        finally:
+            if old is not None and version is not None:
+                with suppress(OSError, StorageError):
+                    status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+                    if same_content(status, old.status):
+                        self._versions.discard(path, version)
+
     def _keep(self, path: str, content: Content, reason: str) -> str:
         mode = stat.S_IMODE(content.status.st_mode)
         return self._versions.keep(path, content.data, reason, mode=mode)
+
+    def _keep_late_edit(self, path: str, replaced: str, dir_fd: int, old: Content) -> None:
+        """A program that had the replaced file open may have written into it until now."""
+        with suppress(OSError, SgopedError):
+            status = os.stat(replaced, dir_fd=dir_fd, follow_symlinks=False)
+            if not same_content(status, old.status):
+                late = read_content(replaced, dir_fd, self._max_bytes)
+                self._keep(path, late, "overwritten")
 
     def _is_unchanged(self, parts: list[str], dir_fd: int, content: Content | None) -> bool:
         """Whether the path still leads here, to what was read."""
@@ -305,19 +355,24 @@ class Files:
                 pass
         except OSError as error:
             raise storage_error("the memory folder", error) from error
+        created: Sequence[Sequence[str]] = ()
         if create:
             try:
-                make_directories(self._root, parts[:-1])
+                created = make_directories(self._root, parts[:-1])
             except NotADirectoryError as error:
                 raise PathRefused(
                     f"{shown('/'.join(parts))} leads through a link or a file, not through folders"
                 ) from error
-        with directory_below(self._root, parts[:-1]) as dir_fd:
-            yield dir_fd
+        try:
+            with directory_below(self._root, parts[:-1]) as dir_fd:
+                yield dir_fd
+        except BaseException:
+            remove_directories(self._root, created)
+            raise
 
     def _describe(self, path: str, status: os.stat_result) -> Saved:
         etag = ""
-        with suppress(TooLarge):
+        with suppress(SgopedError):  # it may be too large, or changed already; renamed it is
             data, status = self.read(path)
             etag = etag_of(data)
         return Saved(
@@ -342,58 +397,3 @@ class Files:
     def _check_size(self, path: str, size: int) -> None:
         if size > self._max_bytes:
             raise TooLarge(f"{shown(path)} has {size} bytes; the limit is {self._max_bytes}")
-
-
-def _parts(path: str, *, for_reading: bool = False) -> list[str]:
-    *parents, name = parts = path.split("/")
-    refused = is_left_out(name) if for_reading else is_hidden(name)
-    if refused or not all(parts) or "\0" in path or any(map(is_hidden, parents)):
-        raise PathRefused(f"{shown(path)!r} is hidden, or no path relative to the memory folder")
-    return parts
-
-
-def _require_match(path: str, content: Content | None, if_match: str | None) -> None:
-    if if_match is None:
-        return
-    if content is None:
-        raise Conflict(f"{shown(path)} does not exist (any more)")
-    wanted = {tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")}
-    if "*" not in wanted and etag_of(content.data) not in wanted:
-        raise Conflict(f"{shown(path)} changed since it was read; read it again")
-
-
-def _alternatives(name: str) -> Iterator[str]:
-    """``name.ext``, ``name_2.ext``, ``name_3.ext``..., none longer than a name may be."""
-    stem, dot, suffix = name.rpartition(".")
-    if not stem or len(dot + suffix) > MAX_COMPONENT_BYTES // 2:
-        stem, dot, suffix = name, "", ""
-    yield name
-    for number in range(2, _MAX_UNIQUE):
-        ending = os.fsencode(f"_{number}{dot}{suffix}")
-        kept = os.fsencode(stem)[: MAX_COMPONENT_BYTES - len(ending)]
-        yield kept.decode(errors="ignore") + os.fsdecode(ending)
-
-
-_REFUSALS = {
-    errno.ELOOP: "is a link, or leads through one; links are left alone",
-    errno.EISDIR: "is a folder",
-    errno.EINVAL: "is not a regular file",
-    errno.ENAMETOOLONG: "has a name that this disk cannot hold",
-}
-
-
-@contextmanager
-def _errors(path: str) -> Iterator[None]:
-    """Tell what the system said about ``path`` in our own terms."""
-    try:
-        yield
-    except FileExistsError as error:
-        raise Conflict(f"{shown(path)} exists already") from error
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no file {shown(path)}") from error
-    except NotADirectoryError as error:
-        raise NotFound(f"There is no file {shown(path)}: a file or link is in its way") from error
-    except OSError as error:
-        if error.errno in _REFUSALS:
-            raise PathRefused(f"{shown(path)} {_REFUSALS[error.errno]}") from error
-        raise storage_error(shown(path), error) from error

@@ -10,13 +10,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgoped.errors import NotFound, NotText, PathRefused
-from sgoped.memory.document import Document, Kind, path_from_id, safe_relative_path, shown
-from sgoped.memory.files import Files, Saved, etag_of
+from sgoped.errors import NotFound, NotText
+from sgoped.memory.checks import etag_of, refuse_ignored
+from sgoped.memory.document import (
+    Document,
+    Kind,
+    document_id,
+    path_from_id,
+    safe_relative_path,
+    shown,
+)
+from sgoped.memory.files import Files, Saved
 from sgoped.memory.finder import Finder, PathHit, Recents
 from sgoped.memory.indexer import Indexer, IndexStatus
 from sgoped.memory.labels import label, resolve
-from sgoped.memory.scanner import is_ignored
 from sgoped.memory.searcher import Passage, Searcher
 from sgoped.memory.snippets import SNIPPET_LINES
 from sgoped.memory.states import FileState, list_states
@@ -253,8 +260,7 @@ class Memory:
 
     async def _checked_path(self, text: str, *, for_reading: bool = False) -> str:
         path = safe_relative_path(text, for_reading=for_reading)
-        if await asyncio.to_thread(is_ignored, self.root, path):
-            raise PathRefused(f"{shown(path)} is left out by an ignore file")
+        await asyncio.to_thread(refuse_ignored, self.root, path)
         return path
 
     # -- writing
@@ -344,14 +350,27 @@ class Memory:
         path = path_from_id(path) or safe_relative_path(path)
         return await asyncio.to_thread(self._versions.list, path)
 
+    async def newest_versions(self, limit: int) -> Sequence[Version]:
+        """The last changes over the API that can be undone, over all files, newest first.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        return await asyncio.to_thread(self._versions.newest, limit)
+
     async def restore(self, path: str, version: str) -> SavedFile:
-        """Bring an earlier content back; the present one becomes a version.
+        """Bring an earlier content back, or an earlier name; the present one is kept in turn.
 
         Raises:
             NotFound: There is no such version.
             PathRefused, StorageError: As for ``write_text``.
+            Conflict: Of a rename: the earlier name is taken.
         """
-        path = await self._writable_path(path)
+        path = path_from_id(path) or safe_relative_path(path)
+        kept = await asyncio.to_thread(self._versions.find, path, version)
+        if kept.former_path:
+            return await self.rename(document_id(path), document_id(kept.former_path))
+        await asyncio.to_thread(refuse_ignored, self.root, path)
 
         saved = await asyncio.to_thread(self._files.restore, path, version)
         await self._index_now([saved.path])

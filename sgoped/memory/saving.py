@@ -1,6 +1,6 @@
-"""The steps of a safe save in one directory: read what is there, write beside it, put in place.
+"""The steps of a safe save before the last: read what is there, write beside it, flush.
 
-All by directory descriptor; ``files`` puts the steps in order.
+All by directory descriptor; ``placing`` has the last step, and ``files`` the order.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sgoped.errors import TooLarge
-from sgoped.memory.beneath import open_directory, open_file, open_root
+from sgoped.memory.beneath import directory_below, open_directory, open_file, open_root
 
 try:
     import fcntl
@@ -25,9 +25,6 @@ except ImportError:  # pragma: no cover - where there is no flock, age alone mus
 
 _TEMPORARY = re.compile(r"\.sgoped-[0-9a-f]{16}\.tmp")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_HARD_LINKS = frozenset(
-    {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-)
 _READ_ATTEMPTS = 3
 
 
@@ -45,9 +42,19 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def temporary_name() -> str:
+    """A name that nothing has, and that is swept after a crash."""
+    return f".sgoped-{secrets.token_hex(8)}.tmp"
+
+
 def same_file(one: os.stat_result, other: os.stat_result) -> bool:
     """Whether nothing happened to a file between two looks at it."""
     return _signature(one) == _signature(other)
+
+
+def same_content(one: os.stat_result, other: os.stat_result) -> bool:
+    """The same, but the file may have got another name in between."""
+    return _signature(one)[:-1] == _signature(other)[:-1]
 
 
 def read_content(name: str, dir_fd: int, max_bytes: int) -> Content:
@@ -84,7 +91,7 @@ def temporary_file(
         like: The file it will replace, whose owner, mode and attributes it gets.
         mode: Permission bits when it replaces none; None: 0666 less the umask.
     """
-    name = f".sgoped-{secrets.token_hex(8)}.tmp"
+    name = temporary_name()
     fd = os.open(name, _WRITE_FLAGS, 0o666 if like is None else 0o600, dir_fd=dir_fd)
     try:
         try:
@@ -103,94 +110,73 @@ def temporary_file(
             os.unlink(name, dir_fd=dir_fd)
 
 
-def place_new(name: str, from_fd: int, to_name: str, to_fd: int) -> bool:
-    """Let a file appear under a name that nothing has; false when the name is taken.
-
-    Where there are hard links the old name stays as well, for the caller to remove.
-    """
-    try:
-        os.link(name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        try:
-            os.stat(to_name, dir_fd=to_fd, follow_symlinks=False)
-        except FileNotFoundError:
-            os.rename(name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
-            return True
-        return False
-    return True
-
-
-def rename_file(name: str, from_fd: int, to_name: str, to_fd: int) -> None:
-    """Move a file to a free name; one that merely changes case may be taken by itself.
+def make_directories(root: Path, parts: Sequence[str]) -> list[Sequence[str]]:
+    """Create the directories that are missing, each on disk before the next; return them.
 
     Raises:
-        FileExistsError: The name is taken.
-        OSError: Whatever the disk says.
+        OSError: A part is a link or a file, or cannot be created; none is left behind.
     """
-    if place_new(name, from_fd, to_name, to_fd):
-        with suppress(FileNotFoundError):
-            source = os.stat(name, dir_fd=from_fd, follow_symlinks=False)
-            target = os.stat(to_name, dir_fd=to_fd, follow_symlinks=False)
-            if os.path.samestat(source, target):
-                os.unlink(name, dir_fd=from_fd)
-        return
-    source = os.stat(name, dir_fd=from_fd, follow_symlinks=False)
-    target = os.stat(to_name, dir_fd=to_fd, follow_symlinks=False)
-    if not os.path.samestat(source, target) or name.casefold() != to_name.casefold():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), to_name)
-    os.rename(name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
-
-
-def rename_folder(name: str, from_fd: int, to_name: str, to_fd: int) -> None:
-    """Move a directory to a free name.
-
-    A directory may replace an empty one, so an empty one of our own reserves the name.
-
-    Raises:
-        FileExistsError: The name is taken.
-        OSError: Whatever the disk says.
-    """
-    os.mkdir(to_name, dir_fd=to_fd)
-    try:
-        os.rename(name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
-    except OSError:
-        os.rmdir(to_name, dir_fd=to_fd)
-        raise
-
-
-def make_directories(root: Path, parts: Sequence[str]) -> None:
-    """Create the directories that are missing, each on disk before the next.
-
-    Raises:
-        OSError: A part is a link or a file, or cannot be created.
-    """
+    created: list[Sequence[str]] = []
     fd = open_root(root)
     try:
-        for part in parts:
-            try:
+        for depth, part in enumerate(parts, 1):
+            with suppress(FileExistsError):
                 os.mkdir(part, dir_fd=fd)
-            except FileExistsError:
-                pass
-            else:
+                created.append(parts[:depth])
                 sync_directory(fd)
             below = open_directory(part, fd)
             os.close(fd)
             fd = below
+    except OSError:
+        remove_directories(root, created)
+        raise
     finally:
         os.close(fd)
+    return created
 
 
-def sync_directory(fd: int) -> None:
-    """Flush a directory to disk, where the file system can."""
+def remove_directories(root: Path, created: Sequence[Sequence[str]]) -> None:
+    """Undo ``make_directories``, as far as they are still empty."""
+    with suppress(OSError):
+        for *parents, name in reversed(created):
+            with directory_below(root, parents) as fd:
+                os.rmdir(name, dir_fd=fd)
+
+
+def sync_directory(fd: int, undo: Callable[[], object] | None = None) -> None:
+    """Flush a directory to disk, where the file system can.
+
+    Args:
+        fd: The directory.
+        undo: Called when the disk says no, so that an error means that nothing was changed.
+
+    Raises:
+        OSError: The disk says no.
+    """
     try:
         os.fsync(fd)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
+        if error.errno in (errno.EINVAL, errno.ENOTSUP):
+            return
+        if undo is not None:
+            with suppress(OSError):
+                undo()
+                os.fsync(fd)
+        raise
+
+
+def sync_file(name: str, dir_fd: int) -> None:
+    """Flush a file and its name to disk, whoever wrote it.
+
+    Raises:
+        OSError: As ``open_file``, or the disk says no.
+    """
+    fd, _ = open_file(name, dir_fd)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_directory(dir_fd)
 
 
 def remove_if_stale(name: str, dir_fd: int, before: float) -> bool:

@@ -3,21 +3,24 @@
 One directory per file (named by a hash of its path), holding for each version a blob and a
 small JSON sidecar. The blob is on disk before the sidecar appears, and the sidecar appears by
 a rename, so a version either is listed and whole, or is not there; what a crash leaves over is
-removed by ``prune``. Everything is 0700/0600, because versions outlive the files' own modes.
+removed by ``prune``. A rename is recorded likewise, with nothing in its blob, in a directory of
+its own. Everything is 0700/0600, because versions outlive the files' own modes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from sgoped.errors import NotFound
@@ -26,6 +29,12 @@ from sgoped.memory.document import shown
 
 _VERSION = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
 _BLOB, _SIDECAR = ".blob", ".json"
+_RENAMED = "renamed"
+MAX_VERSIONS = 50_000
+# Pruned to a little less than the limit, so that the next save need not look at all of them.
+_PRUNED_SHARE = 0.95
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class Version:
         saved_at: Unix time at which it was kept, that is, replaced.
         reason: ``overwritten``, ``deleted`` or ``renamed``.
         mode: The file's permission bits.
+        former_path: Of what was renamed; it holds no content. Empty otherwise.
     """
 
     version: str
@@ -47,10 +57,11 @@ class Version:
     saved_at: float
     reason: str
     mode: int = 0o644
+    former_path: str = ""
 
 
 class Versions:
-    """The versions below ``versions_dir``, at most ``max_bytes`` of them.
+    """The versions below ``versions_dir``, at most ``max_bytes`` and ``MAX_VERSIONS`` of them.
 
     Safe to use from several threads; one process owns the directory.
     """
@@ -59,8 +70,9 @@ class Versions:
         self._dir = versions_dir
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._bytes: int | None = None
+        self._held: tuple[int, int] | None = None
         self._last_ns = 0
+        self._synced: set[Path] = set()
 
     def keep(self, path: str, data: bytes, reason: str, *, mode: int = 0o644) -> str:
         """Keep ``data`` as the newest version of ``path``; durable on return.
@@ -68,18 +80,42 @@ class Versions:
         Raises:
             StorageError: It cannot be kept; nothing was changed.
         """
-        with self._lock, storage_errors(f"a version of {shown(path)}"):
-            version = self._next_version()
-            kept = Version(version, path, len(data), time.time(), reason, mode)
-            total = self._total() + len(data)
+        return self._keep(Version("", path, len(data), time.time(), reason, mode), data)
+
+    def keep_rename(self, former_path: str, path: str) -> str:
+        """Record that ``path`` was called ``former_path``; durable on return.
+
+        Raises:
+            StorageError: It cannot be recorded.
+        """
+        fields = Version("", path, 0, time.time(), _RENAMED, former_path=former_path)
+        return self._keep(fields, b"")
+
+    def _keep(self, fields: Version, data: bytes) -> str:
+        with self._lock, storage_errors(f"a version of {shown(fields.path)}"):
+            count, total = self._count_and_bytes()
+            kept = replace(fields, version=self._next_version())
             self._store(kept, data)
-            self._bytes = total
-            if self._bytes > self._max_bytes:
-                self._prune(protected=version)
-        return version
+            self._held = count + 1, total + len(data)
+            if self._is_too_much(*self._held):
+                try:
+                    self._prune(protected=kept.version, share=_PRUNED_SHARE)
+                except OSError as error:
+                    _LOG.warning("old versions cannot be removed: %s", error.strerror)
+        return kept.version
+
+    def discard(self, path: str, version: str) -> None:
+        """Forget a version that turned out not to be needed.
+
+        Raises:
+            StorageError: The disk says no.
+        """
+        with self._lock, storage_errors(f"a version of {shown(path)}"):
+            _remove(self._directory(path) / f"{version}{_BLOB}")
+            self._held = None
 
     def list(self, path: str) -> list[Version]:
-        """The versions of ``path``, newest first.
+        """What ``path`` once held, newest first.
 
         Raises:
             StorageError: They cannot be read.
@@ -89,17 +125,32 @@ class Versions:
         versions = [version for version in found if version is not None and version.path == path]
         return sorted(versions, key=lambda version: version.version, reverse=True)
 
+    def newest(self, limit: int) -> Sequence[Version]:
+        """The last changes of all files, renames too, newest first.
+
+        Names sort by time, so only as many sidecars are read as are asked for.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        with storage_errors("the versions"):
+            sidecars = [path for folder in self._directories() for path in _sidecars(folder)]
+            sidecars.sort(key=lambda sidecar: sidecar.name, reverse=True)
+            loaded = (version for path in sidecars if (version := _load(path)) is not None)
+            return list(islice(loaded, limit))
+
     def find(self, path: str, version: str) -> Version:
-        """One version of ``path``.
+        """One version of ``path``, or the record of its rename.
 
         Raises:
             NotFound: There is no such version.
         """
         if _VERSION.fullmatch(version):
             with storage_errors(f"the versions of {shown(path)}"):
-                found = _load(self._directory(path) / f"{version}{_SIDECAR}")
-            if found is not None and found.path == path:
-                return found
+                for reason in ("", _RENAMED):
+                    found = _load(self._directory(path, reason) / f"{version}{_SIDECAR}")
+                    if found is not None and found.path == path:
+                        return found
         raise NotFound(f"No version {version[:40]!r} of {shown(path)}")
 
     def read(self, path: str, version: str) -> bytes:
@@ -112,27 +163,46 @@ class Versions:
         found = self.find(path, version)
         with storage_errors(f"version {version} of {shown(path)}"):
             try:
-                return (self._directory(path) / f"{found.version}{_BLOB}").read_bytes()
+                directory = self._directory(path, found.reason)
+                return (directory / f"{found.version}{_BLOB}").read_bytes()
             except FileNotFoundError:
                 raise NotFound(f"Version {version} of {shown(path)} is no longer kept") from None
 
-    def follow(self, path: str, to: str) -> None:
+    def follow(self, path: str, to: str, *, folder: bool = False) -> None:
         """Let the history of ``path`` become that of ``to``, after a rename.
 
         A crash half-way leaves a version under both names, never under none.
+
+        Args:
+            path: What it was called.
+            to: What it is called now.
+            folder: Whether it is a folder, so that all files below take their history along.
 
         Raises:
             StorageError: The history cannot be moved; what was not moved stays where it was.
         """
         with self._lock, storage_errors(f"the versions of {shown(path)}"):
-            source = self._directory(path)
-            for kept in self.list(path):
-                blob = source / f"{kept.version}{_BLOB}"
-                moved = Version(kept.version, to, kept.size, kept.saved_at, kept.reason, kept.mode)
-                self._store(moved, blob.read_bytes())
-                _remove(blob)
-            with suppress(OSError):
-                source.rmdir()
+            for old in self._paths_below(path) if folder else [path]:
+                self._follow(old, to + old[len(path) :])
+
+    def _paths_below(self, folder: str) -> Sequence[str]:
+        loaded = (_load(next(iter(_sidecars(each)), each)) for each in self._directories())
+        return [
+            version.path
+            for version in loaded
+            if version is not None
+            and version.reason != _RENAMED
+            and version.path.startswith(f"{folder}/")
+        ]
+
+    def _follow(self, path: str, to: str) -> None:
+        source = self._directory(path)
+        for kept in self.list(path):
+            blob = source / f"{kept.version}{_BLOB}"
+            self._store(replace(kept, path=to), blob)
+            _remove(blob)
+        with suppress(OSError):
+            source.rmdir()
 
     def prune(self) -> None:
         """Remove the oldest versions over ``max_bytes``, and what a crash left over.
@@ -144,70 +214,93 @@ class Versions:
         """
         with self._lock, storage_errors("old versions"):
             self._remove_leftovers()
-            self._bytes = None
+            self._held = None
             self._prune(protected="")
 
     def _next_version(self) -> str:
         self._last_ns = max(time.time_ns(), self._last_ns + 1)
         return f"{self._last_ns:016x}-{secrets.token_hex(4)}"
 
-    def _directory(self, path: str) -> Path:
-        return self._dir / hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    def _directory(self, path: str, reason: str = "") -> Path:
+        # No path has a NUL: what was renamed is apart from what was overwritten.
+        key = os.fsencode(path) + (b"\0" if reason == _RENAMED else b"")
+        return self._dir / hashlib.sha256(key).hexdigest()[:32]
 
-    def _store(self, version: Version, data: bytes) -> None:
-        directory = self._directory(version.path)
-        if not directory.is_dir():
-            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            directory.mkdir(mode=0o700, exist_ok=True)
-            _sync_directory(self._dir)
-        fields = {name: getattr(version, name) for name in Version.__slots__}
+    def _store(self, version: Version, data: bytes | Path) -> None:
+        """Put a version where it belongs; its content is given, or the blob that has it."""
+        directory = self._directory(version.path, version.reason)
+        self._make_durable(directory)
         blob = directory / f"{version.version}{_BLOB}"
         try:
-            _write(blob, data)
-            _write(blob.with_suffix(_SIDECAR), json.dumps(fields).encode())
+            if isinstance(data, bytes):
+                _write(blob, data)
+            else:
+                _link(data, blob)
+            _write(blob.with_suffix(_SIDECAR), _encode(version))
             _sync_directory(directory)
         except OSError:
             with suppress(OSError):
                 _remove(blob)
             raise
 
-    def _total(self) -> int:
-        if self._bytes is None:
-            self._bytes = sum(size for _blob, size, _newest in self._blobs())
-        return self._bytes
+    def _make_durable(self, directory: Path) -> None:
+        """Create a directory, and flush the names of all that lead to it, once in a lifetime."""
+        if directory in self._synced and directory.is_dir():
+            return
+        self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if self._dir not in self._synced:
+            _sync_directory(self._dir.parent)
+            self._synced.add(self._dir)
+        _sync_directory(self._dir)
+        self._synced.add(directory)
+
+    def _count_and_bytes(self) -> tuple[int, int]:
+        if self._held is None:
+            blobs = list(self._blobs())
+            self._held = len(blobs), sum(size for _blob, size, _newest in blobs)
+            # The clock may have been set back: what is kept from now on is newer all the same.
+            newest = max((blob.stem for blob, _size, _newest in blobs), default="0")
+            self._last_ns = max(self._last_ns, int(newest.partition("-")[0], 16))
+        return self._held
+
+    def _is_too_much(self, count: int, total: int, share: float = 1.0) -> bool:
+        return total > self._max_bytes * share or count > MAX_VERSIONS * share
+
+    def _directories(self) -> Sequence[Path]:
+        try:
+            return [entry for entry in self._dir.iterdir() if entry.is_dir()]
+        except FileNotFoundError:
+            return []
 
     def _blobs(self) -> Iterator[tuple[Path, int, bool]]:
         """Each listed blob, its size, and whether it is the newest of its file."""
-        if not self._dir.is_dir():
-            return
-        for directory in self._dir.iterdir():
-            newest_first = sorted(_sidecars(directory), reverse=True)
-            for index, sidecar in enumerate(newest_first):
+        for directory in self._directories():
+            for index, sidecar in enumerate(sorted(_sidecars(directory), reverse=True)):
                 blob = sidecar.with_suffix(_BLOB)
                 with suppress(FileNotFoundError):
-                    yield blob, blob.stat().st_size, index == 0
+                    if _VERSION.fullmatch(blob.stem):
+                        yield blob, blob.stat().st_size, index == 0
 
-    def _prune(self, protected: str) -> None:
+    def _prune(self, protected: str, share: float = 1.0) -> None:
         blobs = sorted(self._blobs(), key=lambda found: found[0].name)
-        total = sum(size for _blob, size, _newest in blobs)
+        count, total = len(blobs), sum(size for _blob, size, _newest in blobs)
         for blob, size, newest in blobs:
-            if total <= self._max_bytes:
+            if not self._is_too_much(count, total, share):
                 break
             if blob.stem != protected and (not newest or size > self._max_bytes):
                 _remove(blob)
-                total -= size
-        self._bytes = total
+                count, total = count - 1, total - size
+        self._held = count, total
 
     def _remove_leftovers(self) -> None:
-        if not self._dir.is_dir():
-            return
-        for directory in self._dir.iterdir():
-            if directory.is_dir():
-                for file in directory.iterdir():
-                    if not _is_whole(file):
-                        file.unlink(missing_ok=True)
-                with suppress(OSError):
-                    directory.rmdir()
+        for directory in self._directories():
+            for file in directory.iterdir():
+                if not _is_whole(file):
+                    file.unlink(missing_ok=True)
+            with suppress(OSError):
+                directory.rmdir()
+                self._synced.discard(directory)
 
 
 def _sidecars(directory: Path) -> list[Path]:
@@ -230,6 +323,23 @@ def _load(sidecar: Path) -> Version | None:
     except (FileNotFoundError, ValueError, TypeError):
         return None
     return version if version.version == sidecar.stem else None
+
+
+def _encode(version: Version) -> bytes:
+    fields = {name: getattr(version, name) for name in Version.__slots__}
+    if not version.former_path:
+        del fields["former_path"]  # what an earlier sgoped knows, it can read
+    return json.dumps(fields).encode()
+
+
+def _link(blob: Path, to: Path) -> None:
+    """Let ``to`` have the content of ``blob``; copied where there are no hard links."""
+    try:
+        os.link(blob, to)
+    except FileExistsError:
+        return
+    except OSError:
+        _write(to, blob.read_bytes())
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sgoped.memory import SavedFile, shown
+from sgoped.memory import SavedFile, Version, document_id, shown
 from sgoped.web.endpoint import endpoint, read_body
 from sgoped.web.keys import MEMORY, MENUS, SAVES, SUGGESTIONS
 from sgoped.web.parameters import (
@@ -28,6 +28,7 @@ from sgoped.web.wire import reply, reply_encoded
 
 MAX_LISTED = 1000
 DEFAULT_SUGGESTED = 10
+DEFAULT_CHANGES = 20
 
 Q = Text(
     "q",
@@ -42,6 +43,12 @@ PATH = Text(
     max_chars=MAX_PATH_CHARS,
     required=True,
 )
+VERSIONS_PATH = Text(
+    "path",
+    "Relative to the memory folder, /-separated; or a suggestion's id. Without it: all files.",
+    max_chars=MAX_PATH_CHARS,
+)
+VERSIONS_LIMIT = Whole("limit", "Without `path`; 20 by default.", minimum=1, maximum=MAX_LISTED)
 WRITE_FAILS = (400, 403, 404, 409, 413, 415, 500, 507)
 
 
@@ -121,26 +128,46 @@ async def rename_file(request: web.Request) -> web.StreamResponse:
     return _saved(await request.app[SAVES].run(rename))
 
 
-@endpoint("files", parameters=(PATH,), returns=list[VersionReply], fails=(400, 403, 404, 500))
+@endpoint(
+    "files",
+    parameters=(VERSIONS_PATH, VERSIONS_LIMIT),
+    returns=list[VersionReply],
+    fails=(400, 403, 404, 500),
+)
 async def list_versions(request: web.Request) -> web.StreamResponse:
-    """List what a file once held, newest first."""
-    versions = await request.app[MEMORY].versions(PATH.read(request))
-    answer: list[VersionReply] = [
-        {
-            "version": version.version,
-            "path": shown(version.path),
-            "size": version.size,
-            "saved_at": version.saved_at,
-            "reason": version.reason,
-        }
-        for version in versions
-    ]
-    return reply(answer)
+    """List what a file once held, newest first; without `path` the last changes of all files.
+
+    These are what was overwritten, deleted and renamed over this API: `/api/files/restore` undoes
+    each, given its path and version.
+    """
+    memory, path = request.app[MEMORY], VERSIONS_PATH.read(request)
+    if path:
+        return reply([_version(version) for version in await memory.versions(path)])
+    newest = await memory.newest_versions(VERSIONS_LIMIT.read(request, DEFAULT_CHANGES))
+    return reply([_change(version) for version in newest])
+
+
+def _version(version: Version) -> VersionReply:
+    return {
+        "version": version.version,
+        "path": shown(version.path),
+        "size": version.size,
+        "saved_at": version.saved_at,
+        "reason": version.reason,
+    }
+
+
+def _change(version: Version) -> VersionReply:
+    answer = _version(version)
+    answer["id"] = document_id(version.path)
+    if version.former_path:
+        answer["former_path"] = shown(version.former_path)
+    return answer
 
 
 @endpoint("files", body=RestoreFile, returns=SavedReply, fails=WRITE_FAILS)
 async def restore_version(request: web.Request) -> web.StreamResponse:
-    """Bring a version back; what is there now becomes a version itself."""
+    """Bring a version back, or undo a rename; what is there now becomes a version itself."""
     body = await read_body(request, RestoreFile)
     restore = request.app[MEMORY].restore(body.path, body.version)
     return _saved(await request.app[SAVES].run(restore))

@@ -189,13 +189,15 @@ class DeletedReply(TypedDict):
 
 
 class VersionReply(TypedDict):
-    """What a file once held."""
+    """What a file once held, or was called."""
 
     version: str
     path: str
     size: int
     saved_at: UnixSeconds
-    reason: str
+    reason: Annotated[str, Field(description="`overwritten`, `deleted` or `renamed`.")]
+    id: NotRequired[str]  # where all files are listed: fit to be sent instead of the path
+    former_path: NotRequired[str]  # of what was renamed
 
 
 class HitReply(TypedDict):

@@ -26,6 +26,7 @@ CLIENT_VERBS = (
     ["services"],
     ["chat", "hello"],
     ["add", "-"],
+    ["undo"],
 )
 HEAVY = ("aiohttp", "pydantic", "sqlite_utils", "tantivy", "asyncio")
 

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgoped.errors import Conflict, NotFound, PathRefused, StorageError, TooLarge
 from sgoped.memory.beneath import storage_error
-from sgoped.memory.files import Files, etag_of
+from sgoped.memory.checks import etag_of
+from sgoped.memory.files import Files
 from sgoped.memory.saving import is_temporary
 from sgoped.memory.versions import Versions
 
@@ -539,6 +540,7 @@ def test_a_kill_while_saving_tears_nothing_and_loses_nothing_reported(
     assert kept.read("a.txt", first.version) == b"the first\n"
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["write", "delete", "rename"]), st.binary(max_size=3)),

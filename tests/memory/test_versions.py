@@ -5,10 +5,11 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgoped.errors import NotFound, StorageError
@@ -82,6 +83,7 @@ def test_one_that_alone_exceeds_the_limit_stays_until_the_next_comes(tmp_path: P
     assert len(versions.list("small")) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=12))
 def test_the_limit_holds_except_for_the_newest_of_each_file(
     tmp_path_factory: pytest.TempPathFactory, saves: list[tuple[str, int]]
@@ -136,6 +138,7 @@ def test_a_place_that_cannot_hold_versions_is_a_storage_error(tmp_path: Path) ->
 
 KEEP_FOR_EVER = """
 import sys
+import time
 from pathlib import Path
 from sgoped.memory.versions import Versions
 versions = Versions(Path(sys.argv[1]), 2_000_000)
@@ -164,3 +167,116 @@ def test_a_kill_at_any_point_loses_no_version_that_was_reported(tmp_path: Path) 
             assert len(set(data.split())) == 1
         names = [name for _, _, files in os.walk(target) for name in files]
         assert not [name for name in names if name.endswith(".tmp")]
+
+
+def test_the_last_changes_of_all_files_are_told_newest_first(tmp_path: Path) -> None:
+    versions = make(tmp_path)
+    for number in range(6):
+        versions.keep("ab"[number % 2], b"%d" % number, "overwritten")
+    versions.keep_rename("a", "c")
+    found = versions.newest(3)
+    assert [(one.path, one.reason) for one in found] == [
+        ("c", "renamed"),
+        ("b", "overwritten"),
+        ("a", "overwritten"),
+    ]
+    assert found[0].former_path == "a"
+    assert make(tmp_path / "none").newest(3) == []
+
+
+def test_only_as_many_sidecars_are_read_as_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = make(tmp_path)
+    for number in range(30):
+        versions.keep(f"file{number % 7}", b"x", "overwritten")
+    read: list[Path] = []
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert len(versions.newest(4)) == 4
+    assert len(read) == 4
+
+
+def test_a_rename_is_no_content_but_can_be_found(tmp_path: Path) -> None:
+    versions = make(tmp_path)
+    version = versions.keep_rename("old", "new")
+    assert versions.list("new") == []
+    assert versions.find("new", version).former_path == "old"
+
+
+def test_the_history_of_all_files_follows_a_renamed_folder(tmp_path: Path) -> None:
+    versions = make(tmp_path)
+    for path in ("a/x", "a/b/y", "ab/z", "a"):
+        versions.keep(path, path.encode(), "overwritten")
+    versions.follow("a", "new/home", folder=True)
+    found = {one.path: versions.read(one.path, one.version) for one in versions.newest(9)}
+    assert found == {"new/home/x": b"a/x", "new/home/b/y": b"a/b/y", "ab/z": b"ab/z", "a": b"a"}
+
+
+def test_history_follows_without_being_copied(tmp_path: Path) -> None:
+    versions = make(tmp_path)
+    versions.keep("old", bytes(1000), "overwritten")
+    [blob] = (tmp_path / "versions").rglob("*.blob")
+    before = blob.stat().st_ino
+    versions.follow("old", "new")
+    [blob] = (tmp_path / "versions").rglob("*.blob")
+    assert blob.stat().st_ino == before
+
+
+def test_a_clock_that_was_set_back_makes_no_version_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make(tmp_path).keep("a", b"1", "overwritten")
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000)
+    second = make(tmp_path).keep("a", b"2", "overwritten")
+    assert [version.version for version in make(tmp_path).list("a")] == [second, first]
+
+
+def test_every_directory_above_a_version_is_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{fd}").readlink())
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make(tmp_path).keep("a", b"1", "overwritten")
+    [directory] = (tmp_path / "versions").iterdir()
+    assert {tmp_path, tmp_path / "versions", directory} <= set(flushed)
+    assert flushed[-1] == directory
+    flushed.clear()
+    make(tmp_path).keep("a", b"2", "overwritten")
+    assert tmp_path / "versions" in flushed, "who made it may have been killed before its flush"
+
+
+def test_old_versions_that_cannot_be_removed_stop_no_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    versions = make(tmp_path, max_bytes=100)
+    versions.keep("a", bytes(80), "overwritten")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "no")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    kept = versions.keep("a", bytes(80), "overwritten")
+    assert versions.list("a")[0].version == kept
+    assert "cannot be removed" in caplog.text
+
+
+def test_there_are_not_too_many_versions_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sgoped.memory.versions.MAX_VERSIONS", 10)
+    versions = make(tmp_path)
+    for _ in range(30):
+        versions.keep("a", b"", "overwritten")
+    assert 5 < len(versions.list("a")) <= 10

@@ -161,6 +161,42 @@ async def test_a_deleted_file_can_be_brought_back(client: Client, folder: Path) 
     assert (folder / "readme.md").read_text() == EXAMPLES["readme.md"]
 
 
+async def test_the_last_changes_of_all_files_can_be_listed_and_undone(
+    client: Client, folder: Path
+) -> None:
+    body = {"path": "readme.md", "content": "new\n"}
+    await client.post("/api/files/content", json=body)
+    await client.post("/api/files/rename", json={"path": "src/foo.py", "to": "src/bar.py"})
+    await client.delete("/api/files/content?path=src/bar.py")
+    changes = await fetch(client, "/api/files/versions")
+    assert [(change["reason"], change["path"]) for change in changes] == [
+        ("deleted", "src/bar.py"),
+        ("renamed", "src/bar.py"),
+        ("overwritten", "readme.md"),
+    ]
+    for change in changes:
+        check(replies.VersionReply, change)
+    assert await fetch(client, "/api/files/versions", limit="1") == changes[:1]
+    for change in changes:
+        undo = {"path": change["id"], "version": change["version"]}
+        async with client.post("/api/files/restore", json=undo) as response:
+            assert response.status == 200, await response.text()
+    for name in ("readme.md", "src/foo.py"):
+        assert (folder / name).read_text() == EXAMPLES[name]
+    assert not (folder / "src/bar.py").exists()
+
+
+async def test_a_rename_is_not_undone_onto_another_file(client: Client, folder: Path) -> None:
+    await client.post("/api/files/rename", json={"path": "readme.md", "to": "other.md"})
+    (folder / "readme.md").write_text("a new one")
+    (change,) = await fetch(client, "/api/files/versions")
+    undo = {"path": change["path"], "version": change["version"]}
+    async with client.post("/api/files/restore", json=undo) as response:
+        assert response.status == 409
+    assert (folder / "readme.md").read_text() == "a new one"
+    assert (folder / "other.md").read_text() == EXAMPLES["readme.md"]
+
+
 @pytest.mark.parametrize("path", ESCAPES)
 async def test_no_path_leads_out_of_the_folder(client: Client, folder: Path, path: str) -> None:
     canary = folder.parent / "secret.txt"
