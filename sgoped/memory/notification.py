@@ -56,7 +56,9 @@ _EVENTS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileDeletedEvent, FileMovedEvent),
     *(FileAttribEvent, DirCreatedEvent, DirDeletedEvent, DirMovedEvent, DirAttribEvent),
 ]
+_BEAT_EVENTS: list[type[FileSystemEvent]] = [FileAttribEvent, FileModifiedEvent]
 _MAX_QUEUED = 10_000
+_STOP_SECONDS = 5.0
 
 
 class Inbox:
@@ -70,10 +72,12 @@ class Inbox:
         loop: asyncio.AbstractEventLoop,
         on_paths: Callable[[set[str] | None], None],
         on_alarm: Callable[[], None],
+        on_beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._on_paths = on_paths
         self._on_alarm = on_alarm
+        self._on_beat = on_beat
         self._lock = threading.Lock()
         self._paths: set[str] | None = set()
         self._is_waking = False
@@ -95,6 +99,12 @@ class Inbox:
             self.out_of_watches = self.out_of_watches or out_of_watches
             if not self._is_closed:
                 self._loop.call_soon_threadsafe(self._on_alarm)
+
+    def beat(self) -> None:
+        """Tell that a notification of our own making arrived."""
+        with self._lock:
+            if not self._is_closed:
+                self._loop.call_soon_threadsafe(self._on_beat)
 
     def close(self) -> None:
         """Deliver nothing more, also not what was added already."""
@@ -145,6 +155,16 @@ class _Handler(FileSystemEventHandler):
                     self._inbox.add(relevant)
             elif path == self._root:
                 self._inbox.alarm()
+
+
+class _BeatHandler(FileSystemEventHandler):
+    """Hears what we touch ourselves; runs in watchdog's thread as well."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        self._inbox.beat()
 
 
 Observation = BaseObserver
@@ -225,14 +245,20 @@ else:
         return Observer()
 
 
-def start_observer(factory: ObserverFactory, root: str, inbox: Inbox) -> BaseObserver:
+def start_observer(
+    factory: ObserverFactory, root: str, inbox: Inbox, beat_folder: str | None = None
+) -> BaseObserver:
     """Watch ``root``, a path without links, and all below it.
+
+    What happens in ``beat_folder`` is told as ``Inbox.beat``.
 
     Raises:
         OSError: The system refuses.
     """
     observer = factory(root, inbox)
     try:
+        if beat_folder is not None:
+            observer.schedule(_BeatHandler(inbox), beat_folder, event_filter=_BEAT_EVENTS)
         observer.schedule(_Handler(root, inbox), root, recursive=True, event_filter=_EVENTS)
         observer.start()
     except OSError:
@@ -251,7 +277,15 @@ def is_watching(observer: BaseObserver) -> bool:
 
 
 def stop_observer(observer: BaseObserver) -> None:
-    """End its threads, and wait for them."""
+    """End its threads; one that hangs, as in a call to the kernel, is waited for a while only."""
+    ending = threading.Thread(target=_end, args=(observer,), name="watch-end", daemon=True)
+    ending.start()
+    ending.join(_STOP_SECONDS)
+    if ending.is_alive():
+        _LOG.warning("A thread that reads file notifications hangs and was left alone")
+
+
+def _end(observer: BaseObserver) -> None:
     observer.stop()
     if observer.is_alive():
         observer.join()

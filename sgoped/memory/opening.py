@@ -12,6 +12,7 @@ from sgoped.background import background
 from sgoped.config import Settings
 from sgoped.events import Bus, WatcherChanged
 from sgoped.memory.files import Files
+from sgoped.memory.heartbeat import Rhythm
 from sgoped.memory.indexer import Indexer, open_indexer
 from sgoped.memory.memory import Memory
 from sgoped.memory.store import open_store
@@ -25,6 +26,11 @@ from sgoped.state import State
 WATCH_WAIT_SECONDS = 0.25
 # In a greater one it has not, and what is known from the last time can be asked for at once.
 WATCH_WAIT_PATHS = 5_000
+# The heartbeat, in units of ``poll_seconds``.
+BEAT_POLLS = 15
+PATIENCE_POLLS = 5
+# A busy machine is no silent one.
+MIN_PATIENCE_SECONDS = 5.0
 
 
 async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
@@ -36,6 +42,7 @@ async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
 
 async def _watch(
     root: Path,
+    beat_folder: Path,
     settings: Settings,
     files: Files,
     indexer: Indexer,
@@ -49,7 +56,17 @@ async def _watch(
     """
     await indexer.scanned.wait()
     await asyncio.to_thread(files.sweep_temporary_files, indexer.unfinished)
-    async with open_watcher(root, settings, on_status=on_status, on_paths=indexer.report):
+    async with open_watcher(
+        root,
+        settings,
+        on_status=on_status,
+        on_paths=indexer.report,
+        beat_folder=beat_folder,
+        rhythm=Rhythm(
+            period_seconds=BEAT_POLLS * settings.poll_seconds,
+            patience_seconds=max(MIN_PATIENCE_SECONDS, PATIENCE_POLLS * settings.poll_seconds),
+        ),
+    ):
         await asyncio.Event().wait()
 
 
@@ -94,13 +111,15 @@ async def open_memory(
         started = asyncio.Event()
 
         def on_status(status: WatcherStatus) -> None:
+            before = memory.watcher_status()
             memory.note_watcher(status)
-            bus.publish(WatcherChanged(status.state, status.reason))
+            if not started.is_set() or status.since != before.since:
+                bus.publish(WatcherChanged(status.state, status.reason))
             started.set()
 
         await stack.enter_async_context(
             background(
-                watch=_watch(root, settings, files, indexer, on_status),
+                watch=_watch(root, paths.heartbeat_dir, settings, files, indexer, on_status),
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
             )
         )
