@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import os
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,20 +19,15 @@ from typing import Any
 
 import tantivy
 
+from sgoped.memory.removal import fresh_directory
+
 # Bumped whenever a schema, a tokenizer or what is put into a field changes.
 FORMAT = 4
 WRITER_HEAP_BYTES = 30_000_000
+IDENTITY_NAME = "sgoped-identity"
+IDENTITY_BYTES = 16
 
 log = logging.getLogger(__name__)
-
-
-def fresh_directory(path: Path) -> None:
-    """Make ``path`` an empty directory, whatever it was."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    path.mkdir(mode=0o700, parents=True)
 
 
 class IndexBrokenError(Exception):
@@ -48,15 +45,32 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ino
 
 
+def _read_identity(path: Path) -> str:
+    try:
+        return path.read_text("ascii")
+    except (OSError, ValueError):
+        return ""
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with path.open("x", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 class SearchIndex:
     """A tantivy index with its only writer.
 
     Writing belongs in one thread; ``searcher`` may be called from any.
 
     Attributes:
+        name: What it is an index of.
         stamp: tantivy's opstamp of the last commit; 0 for a new index.
         segment_sizes: Documents in each part of the index; every look-up pays for each part.
         dirty: Whether something was added or deleted since the last commit.
+        refusal: Why what was there could not be opened at the start; empty when it could.
+        identity: A random name that this index got when it was made; empty when it has none.
     """
 
     def __init__(
@@ -68,27 +82,38 @@ class SearchIndex:
         heap_bytes: int = WRITER_HEAP_BYTES,
     ) -> None:
         self.schema = schema
+        self.name = name
         version = importlib.metadata.version("tantivy")
         self._directory = root / f"{name}-{FORMAT}-{version}"
         self._analyzers = analyzers
         self._heap_bytes = heap_bytes
+        self.refusal = ""
         self._remove_others(root, name)
         try:
             self._open()
         except BaseException as error:
             if not _is_failure(error):
                 raise
-            log.warning("the %s index cannot be opened and is made again: %s", name, error)
+            self.refusal = str(error)
             self.start_afresh()
 
     def _remove_others(self, root: Path, name: str) -> None:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not root.is_dir():
+            fresh_directory(root)
         for other in root.glob(f"{name}-*"):
             if other != self._directory:
                 shutil.rmtree(other, ignore_errors=True)
 
+    @property
+    def directory(self) -> Path:
+        """Where it is kept."""
+        return self._directory
+
     def _open(self) -> None:
         self._directory.mkdir(mode=0o700, exist_ok=True)
+        if not any(self._directory.iterdir()):
+            _write_durably(self._directory / IDENTITY_NAME, secrets.token_hex(IDENTITY_BYTES))
+        self.identity = _read_identity(self._directory / IDENTITY_NAME)
         self._index = tantivy.Index(self.schema, path=str(self._directory))
         for name, analyzer in self._analyzers.items():
             self._index.register_tokenizer(name, analyzer)
@@ -152,7 +177,8 @@ class SearchIndex:
     @property
     def untouched(self) -> bool:
         """Whether nothing was ever written to this index, or lost by it."""
-        return not (self.stamp or self.count or self.dirty) and self._writer is not None
+        used = self.stamp or self.count or self.dirty
+        return not used and self._writer is not None and self.identity != ""
 
     def add(self, document: dict[str, Any]) -> None:
         """Add a document.

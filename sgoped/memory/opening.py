@@ -11,6 +11,7 @@ from pathlib import Path
 from sgoped.background import background
 from sgoped.config import Settings
 from sgoped.events import Bus, WatcherChanged
+from sgoped.memory.checking import check_regularly
 from sgoped.memory.files import Files
 from sgoped.memory.heartbeat import Rhythm
 from sgoped.memory.indexer import Indexer, open_indexer
@@ -121,6 +122,7 @@ async def open_memory(
             background(
                 watch=_watch(root, paths.heartbeat_dir, settings, files, indexer, on_status),
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
+                check=check_regularly(indexer, settings.reconcile_seconds),
             )
         )
         if len(indexer.worker.table) <= WATCH_WAIT_PATHS:

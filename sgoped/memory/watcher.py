@@ -241,7 +241,12 @@ class _Watcher:
         inbox = Inbox(loop, self._take, self._wake.set, self._heart.arrived)
         beats = await self._heart.begin()
         starting = loop.run_in_executor(
-            None, start_observer, self._factory, resolved, inbox, None if beats is None else str(beats)
+            None,
+            start_observer,
+            self._factory,
+            resolved,
+            inbox,
+            None if beats is None else str(beats),
         )
         try:
             observer = await asyncio.shield(starting)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +24,7 @@ from sgoped.memory.document import Kind
 from sgoped.memory.haystack import PathHaystack
 from sgoped.memory.hidden import is_hidden
 from sgoped.memory.ignore import IgnoreReader
-from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.index import IndexBrokenError, SearchIndex
 from sgoped.memory.kept import UNKNOWN_COUNT, KeptIndex
 from sgoped.memory.looking import compare_paths
 from sgoped.memory.names import NameIndex
@@ -33,7 +32,9 @@ from sgoped.memory.pacing import Pause
 from sgoped.memory.portions import Portions
 from sgoped.memory.reading import Body, BodyReader
 from sgoped.memory.reconciler import Reconciler
+from sgoped.memory.records import Records
 from sgoped.memory.release import release_memory
+from sgoped.memory.repairs import Repairs
 from sgoped.memory.scanner import Entry, scan_tree
 from sgoped.memory.store import IndexMark, Store
 from sgoped.memory.table import FileStatus, PathTable
@@ -71,11 +72,13 @@ class IndexWorker:
         bodies: The bodies index.
         generation: Rises with every change that can be seen.
         verified: Whether the disk was compared with the catalogue since the start.
+        repairs: Which caches were made again since the start.
     """
 
     def __init__(self, root: Path, index_dir: Path, store: Store, max_index_bytes: int) -> None:
         self._root = root
-        self._store = store
+        self.repairs = Repairs()
+        self._records = Records(store, self.repairs)
         self._max_index_bytes = max_index_bytes
         self._ignore = IgnoreReader()
         self._scan: Iterator[tuple[str, list[Entry]]] | None = None
@@ -83,20 +86,18 @@ class IndexWorker:
         self._unread: deque[int] = deque()
         self._recognised: list[int] = []
         self._queued: set[int] = set()
-        self._unsaved: set[str] = set()
+        self._unsaved = self._records.unsaved
         self._uncommitted = 0
         self._portions = Portions()
         self._committed_at = 0.0
         self._pause = Pause()
-        self._save_failed = False
         self._outcome = StepOutcome()
         self.generation = 0
         self.verified = False
-        self.table = PathTable()
         self.names = NameIndex(index_dir)
         self.bodies = BodyIndex(index_dir)
-        self._kept_names = KeptIndex(self.names, self._rename_all)
-        self._kept_bodies = KeptIndex(self.bodies, self._reread_all)
+        self._kept_names = KeptIndex(self.names, self._rename_all, self.repairs)
+        self._kept_bodies = KeptIndex(self.bodies, self._reread_all, self.repairs)
         self._load()
         self._deferred = DeferredHaystack(self.table)
         self._reconciler = Reconciler(self.table)
@@ -104,20 +105,18 @@ class IndexWorker:
     # -- opening
 
     def _load(self) -> None:
-        try:
-            mark = self._store.load(self.table)
-        except Exception as error:  # noqa: BLE001 - whatever a flipped bit may lead to
-            log.warning("the catalogue is damaged and is made again: %s", error)
-            self._store.clear()
-            self.table = PathTable()
-            mark = IndexMark()
+        self.table, mark = self._records.load()
         self.generation = mark.generation
-        if self._kept_names.agree(mark.names_stamp, mark.names_count, mark.next_pid):
+        if self._kept_names.agree(
+            mark.names_identity, mark.names_stamp, mark.names_count, mark.next_pid
+        ):
             self._unnamed.extend(self._kept_names.missing(self.table.named()))
             self._kept_names.drop_others(self.table.named())
         else:
             self._rename_all()
-        if self._kept_bodies.agree(mark.bodies_stamp, mark.bodies_count, mark.next_pid):
+        if self._kept_bodies.agree(
+            mark.bodies_identity, mark.bodies_stamp, mark.bodies_count, mark.next_pid
+        ):
             self._reread(self._kept_bodies.missing(self.table.with_content()))
         else:
             self._reread_all()
@@ -174,6 +173,7 @@ class IndexWorker:
                     self._take_difference(urgent=False)
                     return False
         except OSError:
+            self._take_difference(urgent=False)
             self._deferred.fill()
             raise
         self._scan = None
@@ -188,8 +188,10 @@ class IndexWorker:
         Raises:
             OSError: The memory folder itself cannot be opened; nothing was concluded.
         """
-        compare_paths(self._root, paths, self._reconciler, self._ignore)
-        self._take_difference(urgent=True)
+        try:
+            compare_paths(self._root, paths, self._reconciler, self._ignore)
+        finally:
+            self._take_difference(urgent=True)
 
     def _take_difference(self, *, urgent: bool) -> None:
         difference, seen = self._reconciler.take(), self.table.shown_candidate
@@ -226,14 +228,18 @@ class IndexWorker:
     @property
     def has_work(self) -> bool:
         """Whether ``step`` has something to do."""
-        unsaved = self._unsaved and not self._save_failed
         waiting = self._unnamed or self._recognised or self._unread
-        return bool(waiting or unsaved or self.names.dirty)
+        return bool(waiting or self._records.waiting or self.names.dirty)
 
     @property
     def pending(self) -> int:
         """Files whose present content cannot be found yet."""
         return self.table.status_counts[FileStatus.PENDING] + self._uncommitted
+
+    @property
+    def pending_names(self) -> int:
+        """Files and folders that cannot be suggested yet."""
+        return len(self._unnamed) + len(self._recognised)
 
     def step(self, seconds: float = STEP_SECONDS, *, urgent: bool = False) -> StepOutcome:
         """Index for about ``seconds``: names first, then contents; commit when it pays.
@@ -353,17 +359,10 @@ class IndexWorker:
             self.bodies.count,
             self.table.next_pid,
             self.generation,
+            self.names.identity,
+            self.bodies.identity,
         )
-        directories, self._unsaved = self._unsaved, set()
-        try:
-            self._store.save(self.table, directories, mark)
-        except sqlite3.Error as error:
-            # A cache that cannot be written costs time at the next start, nothing else.
-            log.warning("the catalogue cannot be saved: %s", error)
-            self._unsaved |= directories
-            self._save_failed = True
-        else:
-            self._save_failed = False
+        self._records.save(self.table, mark)
 
     def recover(self) -> None:
         """After an unforeseen failure: queue again whatever it may have swallowed.
@@ -376,7 +375,20 @@ class IndexWorker:
         self._unread.clear()
         self._unsaved.update(self.table.directories())
         self._queue(self.table.pending())
-        self._kept_names.rebuild()
+        self._kept_names.rebuild("indexing failed; see the log")
+
+    def rebuild(self, index: SearchIndex, reason: str) -> None:
+        """Make one of the indexes anew, which was found damaged.
+
+        Raises:
+            IndexBrokenError: The disk does not allow it.
+        """
+        (self._kept_names if index is self.names else self._kept_bodies).rebuild(reason)
+
+    def keep_catalogue(self) -> None:
+        """Make the catalogue again if somebody took it away."""
+        if self._records.vanished:
+            self._records.renew(self.table, "the catalogue was taken away")
 
     def close(self) -> None:
         """Commit what is done and let go of the index."""

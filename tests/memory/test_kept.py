@@ -11,6 +11,7 @@ from sgoped.memory.bodies import BodyIndex
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.kept import KeptIndex
 from sgoped.memory.pacing import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, Pause
+from sgoped.memory.repairs import Repairs
 from sgoped.memory.store import Store, open_store
 from sgoped.memory.worker import IndexWorker
 
@@ -132,7 +133,7 @@ async def test_an_index_that_breaks_before_its_first_commit_is_made_again(
 
 def test_an_index_made_again_before_its_first_commit_holds_nothing_twice(tmp_path: Path) -> None:
     index = BodyIndex(tmp_path)
-    kept = KeptIndex(index, lambda: None)
+    kept = KeptIndex(index, lambda: None, Repairs())
     for _ in range(2):
         kept.start_afresh()
         assert kept.put(0, lambda: index.add_text(0, "a.txt", "words"))
@@ -248,7 +249,7 @@ async def test_similar_names_are_found_while_the_folder_is_away(
 def test_an_index_is_made_again_a_few_times_only(tmp_path: Path) -> None:
     index = BodyIndex(tmp_path)
     made = []
-    kept = KeptIndex(index, lambda: made.append(1))
+    kept = KeptIndex(index, lambda: made.append(1), Repairs())
 
     def broken() -> None:
         raise IndexBrokenError("on purpose")
