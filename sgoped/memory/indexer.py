@@ -22,10 +22,13 @@ from sgoped.events import Bus, FileIndexed, FileRemoved, IndexProgressed
 from sgoped.memory.changes import Coalescer
 from sgoped.memory.document import shown
 from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.outcome import StepOutcome
+from sgoped.memory.pacing import Retry
 from sgoped.memory.repairs import Problem, Repair
 from sgoped.memory.saving import is_temporary
 from sgoped.memory.store import Store
-from sgoped.memory.worker import IndexWorker, StepOutcome
+from sgoped.memory.table import FileStatus
+from sgoped.memory.worker import IndexWorker
 
 RETRY_SECONDS = 1.0
 # How often to look for merged segments for a while after a commit.
@@ -94,6 +97,7 @@ class Indexer:
         self._waiting_for_scan: list[asyncio.Future[None]] = []
         self._waiting_for_idle: list[asyncio.Future[None]] = []
         self._unreadable: dict[str, str] = {}
+        self._retry = Retry()
         self._problem = Problem()
         self._is_held_up = False
 
@@ -207,9 +211,19 @@ class Indexer:
             await self._do_step()
         else:
             self._settle_waiting()
-            await self._sleep(min(due or TIDY_SECONDS, TIDY_SECONDS) if self._tidying else due)
-            if self._tidying:
-                self._tidying = await self.call(self.worker.tidy)
+            await self._rest(due)
+
+    async def _rest(self, due: float | None) -> None:
+        failed = self.worker.table.status_counts[FileStatus.FAILED]
+        retry = self._retry.due(failed, time.monotonic())
+        if retry == 0:
+            self._retry.begin(time.monotonic())
+            await self.call(self.worker.retry_failed)
+            return
+        waits = [due, retry, TIDY_SECONDS if self._tidying else None]
+        await self._sleep(min((wait for wait in waits if wait is not None), default=None))
+        if self._tidying:
+            self._tidying = await self.call(self.worker.tidy)
 
     async def _sleep(self, seconds: float | None) -> None:
         self._wake.clear()

@@ -65,6 +65,10 @@ class Inbox:
     """Paths on their way from watchdog's threads to the loop.
 
     Adding costs a set insertion; the loop is woken once for all that gathers until it runs.
+
+    Attributes:
+        out_of_watches: Whether the system refused to watch another directory.
+        incomplete: Whether a directory can be watched now that could not be.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Inbox:
         self._is_waking = False
         self._is_closed = False
         self.out_of_watches = False
+        self.incomplete = False
 
     def add(self, path: str | None) -> None:
         """Deliver ``path`` soon; None, or too many of them, means everything."""
@@ -93,9 +98,10 @@ class Inbox:
                 self._paths.add(path)
             self._wake()
 
-    def alarm(self, *, out_of_watches: bool = False) -> None:
+    def alarm(self, *, out_of_watches: bool = False, incomplete: bool = False) -> None:
         """Have the watcher's health checked now."""
         with self._lock:
+            self.incomplete = self.incomplete or incomplete
             self.out_of_watches = self.out_of_watches or out_of_watches
             if not self._is_closed:
                 self._loop.call_soon_threadsafe(self._on_alarm)
@@ -178,6 +184,7 @@ if sys.platform == "linux":
         def __init__(self, root: str, inbox: Inbox) -> None:
             self._hidden = os.fsencode(root.rstrip("/") + "/")
             self._inbox = inbox
+            self._forbidden: set[bytes] = set()
             super().__init__()
 
         def add_callback(
@@ -202,6 +209,11 @@ if sys.platform == "linux":
             # often is, found by watchdog's walk and by its event, and the warning's text holds
             # every path there is.
             watch = self._get_or_create_watch(path, mask)
+            if watch.wd < 0:
+                # watchdog takes a directory that may not be read for one that is watched.
+                self._watch_for_wd.pop(watch.wd, None)
+                self._forbidden.add(path)
+                raise PermissionError(errno.EACCES, "may not be read", os.fsdecode(path))
             watch.callbacks[id_] = callback
             return watch.wd
 
@@ -216,6 +228,12 @@ if sys.platform == "linux":
                 raise SystemExit from None
             if event.is_queue_overflow:
                 self._inbox.add(None)
+            if self._forbidden and event.is_attrib and event.is_directory:
+                self._look_at_forbidden()
+
+        def _look_at_forbidden(self) -> None:
+            if any(os.access(path, os.R_OK | os.X_OK) for path in self._forbidden):
+                self._inbox.alarm(incomplete=True)
 
     class _InotifyObserver(BaseObserver):
         def __init__(self, root: str, inbox: Inbox) -> None:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
 
 from sgoped.background import background
 from sgoped.config import Settings
@@ -42,8 +41,7 @@ async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
 
 
 async def _watch(
-    root: Path,
-    beat_folder: Path,
+    paths: Paths,
     settings: Settings,
     files: Files,
     indexer: Indexer,
@@ -58,11 +56,11 @@ async def _watch(
     await indexer.scanned.wait()
     await asyncio.to_thread(files.sweep_temporary_files, indexer.unfinished)
     async with open_watcher(
-        root,
+        paths.memory_dir,
         settings,
         on_status=on_status,
         on_paths=indexer.report,
-        beat_folder=beat_folder,
+        beat_folder=paths.heartbeat_dir,
         rhythm=Rhythm(
             period_seconds=BEAT_POLLS * settings.poll_seconds,
             patience_seconds=max(MIN_PATIENCE_SECONDS, PATIENCE_POLLS * settings.poll_seconds),
@@ -120,7 +118,7 @@ async def open_memory(
 
         await stack.enter_async_context(
             background(
-                watch=_watch(root, paths.heartbeat_dir, settings, files, indexer, on_status),
+                watch=_watch(paths, settings, files, indexer, on_status),
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
                 check=check_regularly(indexer, settings.reconcile_seconds),
             )

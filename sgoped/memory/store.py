@@ -38,6 +38,7 @@ class IndexMark:
         names_count: Documents in the names index.
         names_identity: The name that the names index got when it was made.
         bodies_identity: Likewise for the bodies index.
+        mounted: Whether a drive was mounted at the memory folder.
         bodies_count: Documents in the bodies index.
         next_pid: No pid from here on was ever given out.
         generation: How often the index changed since the catalogue was made.
@@ -51,6 +52,7 @@ class IndexMark:
     generation: int = 0
     names_identity: str = ""
     bodies_identity: str = ""
+    mounted: bool = False
 
 
 def create_counted_catalogue(tables: Tables) -> None:

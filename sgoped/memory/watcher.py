@@ -120,7 +120,14 @@ async def open_watcher(
         rhythm: How often it beats.
     """
     heart = Heartbeat(beat_folder, rhythm)
-    watcher = _Watcher(root, settings.poll_seconds, on_status, on_paths, observer, heart)
+    watcher = _Watcher(
+        root,
+        settings.poll_seconds,
+        on_status=on_status,
+        on_paths=on_paths,
+        factory=observer,
+        heart=heart,
+    )
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(watcher.run(retry_seconds, clock_of_sleep), name="watcher")
@@ -139,6 +146,7 @@ class _Watcher:
         self,
         root: Path,
         poll_seconds: float,
+        *,
         on_status: Callable[[WatcherStatus], None],
         on_paths: Callable[[set[str] | None], None],
         factory: ObserverFactory,
@@ -205,6 +213,8 @@ class _Watcher:
             return ""
         if self._inbox is not None and self._inbox.out_of_watches:
             return _explained(OSError(errno.ENOSPC, ""))
+        if self._inbox is not None and self._inbox.incomplete:
+            return "a folder that could not be watched can be now"
         if not is_watching(self._observer):
             return "a thread that reads file notifications ended"
         return _SILENT if self._heart.is_late else ""

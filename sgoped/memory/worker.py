@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -22,14 +21,15 @@ from sgoped.memory.bodies import BodyIndex
 from sgoped.memory.deferred import DeferredHaystack
 from sgoped.memory.document import Kind
 from sgoped.memory.haystack import PathHaystack
-from sgoped.memory.hidden import is_hidden
 from sgoped.memory.ignore import IgnoreReader
 from sgoped.memory.index import IndexBrokenError, SearchIndex
 from sgoped.memory.kept import UNKNOWN_COUNT, KeptIndex
 from sgoped.memory.looking import compare_paths
 from sgoped.memory.names import NameIndex
+from sgoped.memory.outcome import StepOutcome
 from sgoped.memory.pacing import Pause
 from sgoped.memory.portions import Portions
+from sgoped.memory.presence import Presence
 from sgoped.memory.reading import Body, BodyReader
 from sgoped.memory.reconciler import Reconciler
 from sgoped.memory.records import Records
@@ -37,30 +37,15 @@ from sgoped.memory.release import release_memory
 from sgoped.memory.repairs import Repairs
 from sgoped.memory.scanner import Entry, scan_tree
 from sgoped.memory.store import IndexMark, Store
-from sgoped.memory.table import FileStatus, PathTable
+from sgoped.memory.table import FileStatus
 
 STEP_SECONDS = 0.2
 # For so long after a commit its segments may still be merged with others.
 MERGE_SECONDS = 15.0
 MERGE_POLL_SECONDS = 0.02
-MAX_TOLD_PATHS = 200
+_UNREAD = frozenset({FileStatus.PENDING, FileStatus.FAILED})
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class StepOutcome:
-    """What one step did.
-
-    Attributes:
-        more: Whether there is work left.
-        indexed: Paths whose present content can now be found, at most ``MAX_TOLD_PATHS``.
-        removed: Paths that are gone, likewise.
-    """
-
-    more: bool = False
-    indexed: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
 
 
 class IndexWorker:
@@ -77,6 +62,7 @@ class IndexWorker:
 
     def __init__(self, root: Path, index_dir: Path, store: Store, max_index_bytes: int) -> None:
         self._root = root
+        self._presence = Presence(root)
         self.repairs = Repairs()
         self._records = Records(store, self.repairs)
         self._max_index_bytes = max_index_bytes
@@ -107,6 +93,7 @@ class IndexWorker:
     def _load(self) -> None:
         self.table, mark = self._records.load()
         self.generation = mark.generation
+        self._presence.mounted = mark.mounted
         if self._kept_names.agree(
             mark.names_identity, mark.names_stamp, mark.names_count, mark.next_pid
         ):
@@ -155,6 +142,7 @@ class IndexWorker:
         on_hidden: Callable[[str, str], None] | None = None,
     ) -> None:
         """Start comparing the whole folder with the table; see ``scan_tree`` for both calls."""
+        self._presence.note_begin()
         self._scan = scan_tree(
             self._root, ignore=self._ignore, on_error=on_error, on_hidden=on_hidden
         )
@@ -167,6 +155,7 @@ class IndexWorker:
         """
         deadline = time.monotonic() + seconds
         try:
+            self._presence.check()
             for directory, entries in self._scan or ():
                 self._reconciler.see_directory(directory, entries)
                 if time.monotonic() > deadline:
@@ -178,6 +167,7 @@ class IndexWorker:
             raise
         self._scan = None
         self._take_difference(urgent=False)
+        self._presence.note_end()
         self.verified = True
         self._deferred.fill()
         return True
@@ -188,6 +178,7 @@ class IndexWorker:
         Raises:
             OSError: The memory folder itself cannot be opened; nothing was concluded.
         """
+        self._presence.check()
         try:
             compare_paths(self._root, paths, self._reconciler, self._ignore)
         finally:
@@ -201,9 +192,7 @@ class IndexWorker:
         for pid, path in difference.removed:
             self._kept_names.drop(pid)
             self._kept_bodies.drop(pid)
-            told = len(self._outcome.removed) < MAX_TOLD_PATHS
-            if told and not is_hidden(path.rpartition("/")[2]):
-                self._outcome.removed.append(path)
+            self._outcome.tell_removed(path)
         added = [(pid, found[0]) for pid in difference.added if (found := seen(pid))]
         self._deferred.update(
             added,
@@ -222,6 +211,11 @@ class IndexWorker:
             self._unread.extendleft(reversed(fresh))
         else:
             self._unread.extend(fresh)
+
+    def retry_failed(self) -> None:
+        """Try again to read what could not be read."""
+        failed = [pid for pid in self.table.pids() if self.table.statuses[pid] == FileStatus.FAILED]
+        self._queue(failed)
 
     # -- indexing
 
@@ -300,14 +294,20 @@ class IndexWorker:
                 pid = self._unread.popleft()
                 self._queued.discard(pid)
                 path = self.table.path(pid)
-                if path is None or self.table.statuses[pid] != FileStatus.PENDING:
+                if path is None or self.table.statuses[pid] not in _UNREAD:
                     continue
                 body = reader.read(path)
                 if body.status is FileStatus.FAILED and not self._root.is_dir():
                     self._queue([pid], urgent=True)
                     raise OSError(errno.ENOENT, "the memory folder is away")
+                if body.status is FileStatus.FAILED and self._fails_as_before(pid, body):
+                    continue
                 self._settle(pid, path, body)
                 self._unsaved.add(path.rpartition("/")[0])
+
+    def _fails_as_before(self, pid: int, body: Body) -> bool:
+        known = self.table.reasons.get(pid)
+        return self.table.statuses[pid] == FileStatus.FAILED and known == body.reason
 
     def _settle(self, pid: int, path: str, body: Body) -> None:
         was_visible = self.table.kind(pid) is not Kind.BINARY
@@ -324,8 +324,8 @@ class IndexWorker:
         elif body.kind is not Kind.BINARY and not was_visible:
             self._recognised.append(pid)
             self._deferred.update([(pid, path)], ())
-        if len(self._outcome.indexed) < MAX_TOLD_PATHS:
-            self._outcome.indexed.append(path)
+        if body.status is not FileStatus.FAILED:
+            self._outcome.tell_indexed(path)
 
     def _commit(self) -> None:
         if not (self._unsaved or self.names.dirty or self.bodies.dirty):
@@ -361,6 +361,7 @@ class IndexWorker:
             self.generation,
             self.names.identity,
             self.bodies.identity,
+            self._presence.mounted,
         )
         self._records.save(self.table, mark)
 
