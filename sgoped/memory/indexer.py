@@ -275,7 +275,8 @@ class Indexer:
         reason = ""
         if self._unreadable:
             path, why = next(iter(self._unreadable.items()))
-            reason = f"{len(self._unreadable)} folders cannot be read, such as {path}: {why}"
+            folders = "folder" if len(self._unreadable) == 1 else "folders"
+            reason = f"{len(self._unreadable)} {folders} cannot be read, such as {path}: {why}"
         self._problem.set(reason)
 
     def _note_unreadable(self, path: str, error: OSError) -> None:
