@@ -123,8 +123,8 @@ def test_heartbeats_touch_nothing_in_the_folder(start_daemon: StartDaemon) -> No
     beat = daemon.home / "runtime" / "heartbeat" / "beat"
 
     def stats() -> list[tuple[int, ...]]:
-        seen = [root, *sorted(root.rglob("*"))]
-        return [tuple(os.stat(path))[:7] + (os.stat(path).st_atime_ns,) for path in seen]
+        found = [path.stat() for path in (root, *sorted(root.rglob("*")))]
+        return [(s.st_ino, s.st_size, s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns) for s in found]
 
     with every_event(root) as happened:
         before, beats = stats(), {beat.stat().st_mtime_ns}
