@@ -18,6 +18,7 @@ from tests.scale import Scale
 
 PATIENCE_SECONDS = 300.0
 SAMPLES = 20
+pytestmark = pytest.mark.timeout(1200)
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
 # Creates files as fast as it can; moves every fifth one and every fifth folder, and deletes every

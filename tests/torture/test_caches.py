@@ -22,6 +22,7 @@ from tests.processes import DaemonProcess
 from tests.scale import Scale
 
 PATIENCE_SECONDS = 60.0
+pytestmark = pytest.mark.timeout(3600)
 SEED = 20
 NAMES = ("report", "notes", "budget", "会議メモ", "holiday_plan", "fooBar", "résumé", "todo.test")
 NAME_QUERIES = ("report", "bud", "会議", "holi", "foobar", "resume", "d3", ".hid", "otes", "rep7")
