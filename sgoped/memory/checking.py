@@ -1,4 +1,7 @@
-"""Checks the indexes while they are used: all their bytes once a day, that they are there oftener."""
+"""Checks the indexes while they are used: all their bytes once a day, that they are there oftener.
+
+An index over which a search stumbled is looked at the next time as well.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ async def check_regularly(indexer: Indexer, seconds: float) -> None:
         while True:
             contents = time.monotonic() >= contents_at
             for index in (indexer.worker.names, indexer.worker.bodies):
-                await _check(indexer, index, closing, contents=contents)
+                suspected = index.suspicion != ""
+                await _check(indexer, index, closing, contents=contents or suspected)
             await indexer.call(indexer.worker.keep_catalogue)
             if contents:
                 contents_at = time.monotonic() + CONTENTS_SECONDS
@@ -52,6 +56,7 @@ async def _check(
         except ClosingError:
             return ""
 
+    index.suspicion = ""
     damage = await asyncio.to_thread(work)
     if damage:
         try:

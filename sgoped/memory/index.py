@@ -15,10 +15,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import tantivy
 
+from sgoped.memory.integrity import META_NAME, find_damage
 from sgoped.memory.removal import fresh_directory
 
 # Bumped whenever a schema, a tokenizer or what is put into a field changes.
@@ -26,17 +27,37 @@ FORMAT = 4
 WRITER_HEAP_BYTES = 30_000_000
 IDENTITY_NAME = "sgoped-identity"
 IDENTITY_BYTES = 16
+# So much is read and compared in about 30 ms.
+EAGER_CHECK_BYTES = 32_000_000
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
+
+
+class Guard(Protocol):
+    """Calls something that reads the index; see ``SearchIndex.guard``."""
+
+    def __call__(self, work: Callable[[], Result], otherwise: Result) -> Result:
+        """What ``work`` returns, or ``otherwise``."""
 
 
 class IndexBrokenError(Exception):
     """The writer is lost; what it held is gone and the index must be made again."""
 
 
-def _is_failure(error: BaseException) -> bool:
+def _is_damage(error: BaseException) -> bool:
+    """Whether tantivy says so of what it reads."""
+    return isinstance(error, ValueError) or _is_panic(error)
+
+
+def _is_panic(error: BaseException) -> bool:
     # A Rust panic arrives as pyo3_runtime.PanicException, which is no Exception.
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+    return type(error).__name__ == "PanicException"
+
+
+def _is_failure(error: BaseException) -> bool:
+    return isinstance(error, Exception) or _is_panic(error)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -70,6 +91,7 @@ class SearchIndex:
         segment_sizes: Documents in each part of the index; every look-up pays for each part.
         dirty: Whether something was added or deleted since the last commit.
         refusal: Why what was there could not be opened at the start; empty when it could.
+        suspicion: What went wrong in a search; empty when nothing did, or was found harmless.
         identity: A random name that this index got when it was made; empty when it has none.
     """
 
@@ -87,9 +109,10 @@ class SearchIndex:
         self._directory = root / f"{name}-{FORMAT}-{version}"
         self._analyzers = analyzers
         self._heap_bytes = heap_bytes
-        self.refusal = ""
+        self.refusal = self.suspicion = ""
         self._remove_others(root, name)
         try:
+            self._refuse_damaged()
             self._open()
         except BaseException as error:
             if not _is_failure(error):
@@ -122,8 +145,18 @@ class SearchIndex:
         self.dirty = False
         self._reload()
 
+    def _refuse_damaged(self) -> None:
+        """Look at all bytes before the first use, where they are few."""
+        if not (self._directory / META_NAME).exists():
+            return
+        with os.scandir(self._directory) as entries:
+            size = sum(entry.stat().st_size for entry in entries)
+        damage = size <= EAGER_CHECK_BYTES and find_damage(self._directory, rest=lambda _: None)
+        if damage:
+            raise IndexBrokenError(damage)
+
     def _reload(self) -> None:
-        meta = self._directory / "meta.json"
+        meta = self._directory / META_NAME
         # Looked at first: what changes after that is seen next time.
         self._seen_meta = _identity(meta)
         self._index.reload()
@@ -140,11 +173,30 @@ class SearchIndex:
         """
         if self._writer is None:
             return False
-        with suppress(OSError, ValueError):
-            if _identity(self._directory / "meta.json") != self._seen_meta:
-                self._reload()
-                return True
-        return False
+
+        def look() -> bool:
+            with suppress(OSError):
+                if _identity(self._directory / META_NAME) != self._seen_meta:
+                    self._reload()
+                    return True
+            return False
+
+        return self.guard(look, otherwise=False)
+
+    def guard(self, work: Callable[[], Result], otherwise: Result) -> Result:
+        """What ``work`` finds in the index, or ``otherwise`` where it stumbles over damage.
+
+        The damage itself is looked for by ``checking``. May be called from any thread.
+        """
+        try:
+            return work()
+        except BaseException as error:
+            if not _is_damage(error):
+                raise
+            if not self.suspicion:
+                log.warning("the index of %s seems to be damaged: %s", self.name, error)
+            self.suspicion = str(error) or type(error).__name__
+            return otherwise
 
     def start_afresh(self) -> None:
         """Throw everything away and begin with an empty index.
@@ -153,6 +205,7 @@ class SearchIndex:
             IndexBrokenError: The disk does not allow it.
         """
         self._writer = None
+        self.suspicion = ""
         try:
             fresh_directory(self._directory)
             self._open()

@@ -222,7 +222,9 @@ class NameIndex(SearchIndex):
 
     def _search(self, query: Query, limit: int) -> list[int]:
         searcher = self.searcher()
-        hits = searcher.search(query, limit, count=False, order_by_field="prior").hits
+        hits = self.guard(
+            lambda: searcher.search(query, limit, count=False, order_by_field="prior").hits, []
+        )
         return [PID_MASK - (int(prior) & PID_MASK) for prior, _ in hits]
 
 

@@ -54,6 +54,16 @@ class IndexMark:
     bodies_identity: str = ""
     mounted: bool = False
 
+    @property
+    def names(self) -> tuple[str, int, int]:
+        """Identity, opstamp and document count of the names index."""
+        return self.names_identity, self.names_stamp, self.names_count
+
+    @property
+    def bodies(self) -> tuple[str, int, int]:
+        """Likewise of the bodies index."""
+        return self.bodies_identity, self.bodies_stamp, self.bodies_count
+
 
 def create_counted_catalogue(tables: Tables) -> None:
     """Make the tables of the present format.

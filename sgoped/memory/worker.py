@@ -94,16 +94,13 @@ class IndexWorker:
         self.table, mark = self._records.load()
         self.generation = mark.generation
         self._presence.mounted = mark.mounted
-        if self._kept_names.agree(
-            mark.names_identity, mark.names_stamp, mark.names_count, mark.next_pid
-        ):
+        self._saved = self._index_stamps
+        if self._kept_names.agree(*mark.names, mark.next_pid):
             self._unnamed.extend(self._kept_names.missing(self.table.named()))
             self._kept_names.drop_others(self.table.named())
         else:
             self._rename_all()
-        if self._kept_bodies.agree(
-            mark.bodies_identity, mark.bodies_stamp, mark.bodies_count, mark.next_pid
-        ):
+        if self._kept_bodies.agree(*mark.bodies, mark.next_pid):
             self._reread(self._kept_bodies.missing(self.table.with_content()))
         else:
             self._reread_all()
@@ -300,16 +297,12 @@ class IndexWorker:
                 if body.status is FileStatus.FAILED and not self._root.is_dir():
                     self._queue([pid], urgent=True)
                     raise OSError(errno.ENOENT, "the memory folder is away")
-                if body.status is FileStatus.FAILED and self._fails_as_before(pid, body):
-                    continue
                 self._settle(pid, path, body)
-                self._unsaved.add(path.rpartition("/")[0])
-
-    def _fails_as_before(self, pid: int, body: Body) -> bool:
-        known = self.table.reasons.get(pid)
-        return self.table.statuses[pid] == FileStatus.FAILED and known == body.reason
 
     def _settle(self, pid: int, path: str, body: Body) -> None:
+        if (self.table.statuses[pid], self.table.reasons.get(pid)) == (body.status, body.reason):
+            return  # it fails as it did before
+        self._unsaved.add(path.rpartition("/")[0])
         was_visible = self.table.kind(pid) is not Kind.BINARY
         self.table.settle(pid, body.kind, body.status, body.reason)
         if not body.text:
@@ -328,7 +321,8 @@ class IndexWorker:
             self._outcome.tell_indexed(path)
 
     def _commit(self) -> None:
-        if not (self._unsaved or self.names.dirty or self.bodies.dirty):
+        changed = self.names.dirty or self.bodies.dirty or self._saved != self._index_stamps
+        if not (changed or self._unsaved):
             return
         committed = bool(self._unnamed) or self._kept_names.commit()
         committed = self._kept_bodies.commit() and committed
@@ -350,7 +344,13 @@ class IndexWorker:
         release_memory()
         return False
 
+    @property
+    def _index_stamps(self) -> tuple[object, ...]:
+        """What the catalogue must know of both indexes."""
+        return tuple((index.identity, index.stamp) for index in (self.names, self.bodies))
+
     def _save(self) -> None:
+        self._saved = self._index_stamps
         mark = IndexMark(
             self.names.stamp,
             self.bodies.stamp,

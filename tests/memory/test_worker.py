@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 from collections.abc import AsyncGenerator, Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sgoped.memory import reading
 from sgoped.memory.document import Kind
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.relevance import Concept, Plan
@@ -351,6 +353,54 @@ async def test_a_fifo_is_never_opened_and_a_link_never_followed(tmp_path: Path) 
             settle(worker)
             assert [worker.table.path(pid) for pid in worker.table.pids()] == ["real.txt"]
             assert bodies_with(worker, "canary") == []
+            worker.close()
+
+        await in_thread(work)
+
+
+async def test_a_file_that_fails_to_be_read_for_a_moment_is_read_when_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "broken.txt").write_text("heron")
+    (root / "whole.txt").write_text("stork")
+    failures = [errno.EIO, errno.EIO, errno.EACCES]
+    open_file = reading.open_file
+
+    def moody(name: str, fd: int) -> tuple[int, os.stat_result]:
+        if name == "broken.txt" and failures:
+            raise OSError(failures[0], os.strerror(failures.pop(0)))
+        return open_file(name, fd)
+
+    monkeypatch.setattr(reading, "open_file", moody)
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            settle(worker)
+            pid = worker.table.find("broken.txt")
+            assert pid is not None
+            told, reasons = [], []
+            for _ in range(3):
+                reasons.append(worker.table.reasons.get(pid))
+                before = worker.generation
+                worker.retry_failed()
+                while worker.has_work:
+                    told += worker.step().indexed
+                if reasons[-1] == worker.table.reasons.get(pid):
+                    # The same failure again changes nothing that could be seen.
+                    assert worker.generation == before
+            assert reasons == [
+                "cannot be read: Input/output error",
+                "cannot be read: Input/output error",
+                "cannot be read: Permission denied",
+            ]
+            assert told == ["broken.txt"]
+            assert bodies_with(worker, "heron") == ["broken.txt"]
+            assert worker.table.status_counts == [0, 2, 0, 0]
+            worker.retry_failed()
+            assert not worker.has_work
             worker.close()
 
         await in_thread(work)
