@@ -212,7 +212,7 @@ class BodyIndex(SearchIndex):
         hits: list[BodyHit] = []
         for size, pids in _attempts(limit, accepted):
             query = self._builder.build(plan, pids, every=every)
-            candidates = self.guard(partial(_fetch, searcher, query, size), [])
+            candidates: list[BodyHit] = self.guard(partial(_fetch, searcher, query, size), [])
             excluded = self._excluded(searcher, plan, candidates)
             hits = _select(candidates, limit, accepts, per_file, excluded)
             if len(hits) >= limit or len(candidates) < size:

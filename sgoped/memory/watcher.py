@@ -323,7 +323,8 @@ class _Watcher:
         status = self._status
         if status is None or (status.state, status.reason) != (state, reason):
             now = time.time()
-            trouble = Trouble(reason, now) if reason else status and status.last_trouble
+            before = status.last_trouble if status is not None else None
+            trouble = Trouble(reason, now) if reason else before
             self._status = WatcherStatus(state, reason, now, trouble)
             self._on_status(self._status)
 

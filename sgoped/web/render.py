@@ -101,7 +101,7 @@ def watcher_json(memory: Memory) -> WatcherReply:
         "state": status.state,
         "reason": status.reason,
         "since": status.since,
-        "last_trouble": trouble and {"reason": trouble.reason, "at": trouble.at},
+        "last_trouble": {"reason": trouble.reason, "at": trouble.at} if trouble else None,
     }
 
 
@@ -118,5 +118,5 @@ def index_json(memory: Memory) -> IndexStatusReply:
         "problem": status.problem,
         "problem_since": status.problem_since,
         "checked": status.checked,
-        "last_repair": repair and {"reason": repair.reason, "at": repair.at},
+        "last_repair": {"reason": repair.reason, "at": repair.at} if repair else None,
     }

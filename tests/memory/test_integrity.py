@@ -72,7 +72,7 @@ def test_missing_cut_and_unreadable_files_are_found(index: Path) -> None:
 def test_what_is_merged_away_meanwhile_is_no_damage(index: Path) -> None:
     bodies = BodyIndex(index.parent)
     first = segment_files(index)[0]
-    seen = []
+    seen: list[Path] = []
 
     def merge(_: float) -> None:
         if not seen:
