@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 import tantivy
 
-from sgoped.memory.integrity import META_NAME, find_damage
+from sgoped.memory.integrity import META_NAME, find_damage, read_checksums
 from sgoped.memory.removal import fresh_directory
 
 # Bumped whenever a schema, a tokenizer or what is put into a field changes.
@@ -91,6 +91,7 @@ class SearchIndex:
         segment_sizes: Documents in each part of the index; every look-up pays for each part.
         dirty: Whether something was added or deleted since the last commit.
         refusal: Why what was there could not be opened at the start; empty when it could.
+        checksums: By the name of a file, what its end says of what it holds.
         suspicion: What went wrong in a search; empty when nothing did, or was found harmless.
         identity: A random name that this index got when it was made; empty when it has none.
     """
@@ -110,6 +111,7 @@ class SearchIndex:
         self._analyzers = analyzers
         self._heap_bytes = heap_bytes
         self.refusal = self.suspicion = ""
+        self.checksums: dict[str, int] = {}
         self._remove_others(root, name)
         try:
             self._refuse_damaged()
@@ -159,6 +161,7 @@ class SearchIndex:
         meta = self._directory / META_NAME
         # Looked at first: what changes after that is seen next time.
         self._seen_meta = _identity(meta)
+        self.checksums = read_checksums(self._directory, self.checksums)
         self._index.reload()
         self._searcher = self._index.searcher()
         told = json.loads(meta.read_bytes())
@@ -206,6 +209,7 @@ class SearchIndex:
         """
         self._writer = None
         self.suspicion = ""
+        self.checksums = {}
         try:
             fresh_directory(self._directory)
             self._open()

@@ -10,7 +10,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 META_NAME = "meta.json"
@@ -43,6 +43,35 @@ def find_damage(
         if damage and name in (_names(directory) or ()):
             return f"{name} {damage}"
     return ""
+
+
+def read_checksums(directory: Path, known: Mapping[str, int]) -> dict[str, int]:
+    """The checksum that each file of an index claims to have; those ``known`` are not read again.
+
+    They tell a file from another that is whole, but of another index.
+    """
+    told: dict[str, int] = {}
+    for name in _names(directory) or ():
+        checksum = known.get(name)
+        if checksum is None:
+            checksum = _claimed(directory / name)
+        if checksum is not None:
+            told[name] = checksum
+    return told
+
+
+def _claimed(path: Path) -> int | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        footer = _read_footer(fd)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return None if footer is None else footer[1]
 
 
 def _names(directory: Path) -> list[str] | None:

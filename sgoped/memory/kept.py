@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from sgoped.memory.index import IndexBrokenError, SearchIndex
 from sgoped.memory.repairs import Repairs
+from sgoped.memory.store import IndexClaim
 
 MAX_REBUILDS = 3
 REBUILD_PAUSE_SECONDS = 60.0
@@ -33,7 +34,7 @@ class KeptIndex:
 
     # -- at the start
 
-    def agree(self, identity: str, stamp: int, count: int, next_pid: int) -> bool:
+    def agree(self, claim: IndexClaim, next_pid: int) -> bool:
         """Compare the index with what the catalogue says of it.
 
         An index newer than the catalogue means that a kill came between the two commits, and one
@@ -41,27 +42,28 @@ class KeptIndex:
         deleted, and ``missing`` tells what else was lost.
 
         Args:
-            identity: The name of the index that the catalogue knows.
-            stamp: The opstamp that the catalogue knows.
-            count: The number of documents then; ``UNKNOWN_COUNT`` when some were still to come.
+            claim: What the catalogue knows of the index.
             next_pid: No pid from here on was ever given out.
 
         Returns:
             Whether the index can be used; if not, it must be made anew.
         """
-        agreed = self._compare(identity, stamp, count, next_pid)
+        agreed = self._compare(claim, next_pid)
         if not agreed and next_pid:
             reason = self._index.refusal or "it is not as the catalogue knows it"
             self._repairs.note(f"the index of {self._index.name} cannot be used: {reason}")
         return agreed
 
-    def _compare(self, identity: str, stamp: int, count: int, next_pid: int) -> bool:
+    def _compare(self, claim: IndexClaim, next_pid: int) -> bool:
         index = self._index
-        if index.identity != identity or index.stamp < stamp or next_pid == 0:
+        if index.identity != claim.identity or index.stamp < claim.stamp or next_pid == 0:
             return False
-        if index.stamp == stamp and count != UNKNOWN_COUNT:
+        files = index.checksums
+        if any(files.get(name, checksum) != checksum for name, checksum in claim.checksums.items()):
+            return False
+        if index.stamp == claim.stamp and claim.count != UNKNOWN_COUNT:
             self._held = bytearray(b"\1" * next_pid)
-            return index.count == count
+            return index.count == claim.count
         try:
             index.delete_from("pid", next_pid)
             index.commit()

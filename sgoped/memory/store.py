@@ -12,9 +12,9 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexClaim:
+    """What one index must look like to be the one that the catalogue was saved with.
+
+    Attributes:
+        identity: The name it got when it was made.
+        stamp: tantivy's opstamp of its last commit; a kill may have left a later one.
+        count: Its documents; ``kept.UNKNOWN_COUNT`` when some were still to come.
+        checksums: Of its files, by name; merged ones are missing, new ones are not here.
+    """
+
+    identity: str
+    stamp: int
+    count: int
+    checksums: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class IndexMark:
     """What the index looked like when the catalogue was last saved.
 
@@ -38,6 +55,8 @@ class IndexMark:
         names_count: Documents in the names index.
         names_identity: The name that the names index got when it was made.
         bodies_identity: Likewise for the bodies index.
+        names_checksums: Of the files of the names index, as far as they were there by then.
+        bodies_checksums: Likewise for the bodies index.
         mounted: Whether a drive was mounted at the memory folder.
         bodies_count: Documents in the bodies index.
         next_pid: No pid from here on was ever given out.
@@ -52,17 +71,21 @@ class IndexMark:
     generation: int = 0
     names_identity: str = ""
     bodies_identity: str = ""
+    names_checksums: Mapping[str, int] = field(default_factory=dict)
+    bodies_checksums: Mapping[str, int] = field(default_factory=dict)
     mounted: bool = False
 
     @property
-    def names(self) -> tuple[str, int, int]:
-        """Identity, opstamp and document count of the names index."""
-        return self.names_identity, self.names_stamp, self.names_count
+    def names(self) -> IndexClaim:
+        """What is known of the names index."""
+        checks = self.names_checksums
+        return IndexClaim(self.names_identity, self.names_stamp, self.names_count, checks)
 
     @property
-    def bodies(self) -> tuple[str, int, int]:
-        """Likewise of the bodies index."""
-        return self.bodies_identity, self.bodies_stamp, self.bodies_count
+    def bodies(self) -> IndexClaim:
+        """What is known of the bodies index."""
+        checks = self.bodies_checksums
+        return IndexClaim(self.bodies_identity, self.bodies_stamp, self.bodies_count, checks)
 
 
 def create_counted_catalogue(tables: Tables) -> None:

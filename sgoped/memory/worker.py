@@ -9,7 +9,6 @@ what the index lost is added again. Any other disagreement means damage: that in
 from __future__ import annotations
 
 import errno
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -44,8 +43,6 @@ STEP_SECONDS = 0.2
 MERGE_SECONDS = 15.0
 MERGE_POLL_SECONDS = 0.02
 _UNREAD = frozenset({FileStatus.PENDING, FileStatus.FAILED})
-
-log = logging.getLogger(__name__)
 
 
 class IndexWorker:
@@ -95,12 +92,12 @@ class IndexWorker:
         self.generation = mark.generation
         self._presence.mounted = mark.mounted
         self._saved = self._index_stamps
-        if self._kept_names.agree(*mark.names, mark.next_pid):
+        if self._kept_names.agree(mark.names, mark.next_pid):
             self._unnamed.extend(self._kept_names.missing(self.table.named()))
             self._kept_names.drop_others(self.table.named())
         else:
             self._rename_all()
-        if self._kept_bodies.agree(*mark.bodies, mark.next_pid):
+        if self._kept_bodies.agree(mark.bodies, mark.next_pid):
             self._reread(self._kept_bodies.missing(self.table.with_content()))
         else:
             self._reread_all()
@@ -361,6 +358,8 @@ class IndexWorker:
             self.generation,
             self.names.identity,
             self.bodies.identity,
+            self.names.checksums,
+            self.bodies.checksums,
             self._presence.mounted,
         )
         self._records.save(self.table, mark)
