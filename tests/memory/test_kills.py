@@ -17,6 +17,8 @@ from sgoped.memory.worker import IndexWorker
 SEEDS = 8
 LIVES = 4
 CHANGES = 5
+# Stands for the slash in the name of what was moved out.
+SLASH = "~"
 
 
 class KilledError(BaseException):
@@ -37,11 +39,11 @@ def settle(worker: IndexWorker) -> None:
 
 def change(root: Path, away: Path, choice: random.Random) -> None:
     """One thing that a person may do, also with whole folders, to and from the outside."""
+    folders = [path for path in root.rglob("*") if path.is_dir()]
     folders = [
-        path for path in root.rglob("*") if path.is_dir() and not (away / path.name).exists()
+        path for path in folders if not (away / SLASH.join(path.relative_to(root).parts)).exists()
     ]
     files = [path for path in root.rglob("*") if path.is_file()]
-    gone = sorted(away.iterdir())
     number = choice.randrange(10_000)
     folder = choice.choice([root, *folders])
     kinds: list[Callable[[], object]] = [
@@ -59,12 +61,9 @@ def change(root: Path, away: Path, choice: random.Random) -> None:
         ]
     if folders:
         moved = choice.choice(folders)
-        kinds += [lambda: moved.rename(away / moved.name)] * 3
-    if gone:
-        # With the same times and inodes as before.
-        back = choice.choice(gone)
-        if not (root / back.name).exists():
-            kinds += [lambda: back.rename(root / back.name)] * 3
+        kinds += [lambda: moved.rename(away / SLASH.join(moved.relative_to(root).parts))] * 3
+    if any(away.iterdir()):
+        kinds += [lambda: bring_back(root, away)] * 3
     choice.choice(kinds)()
 
 
@@ -100,8 +99,18 @@ def live(tmp_path: Path, store: Store, choice: random.Random) -> None:
         pass
     worker.names.close()
     worker.bodies.close()
+    if choice.randrange(2):
+        bring_back(root, away)
     for _ in range(choice.randrange(3)):
         change(root, away, choice)
+
+
+def bring_back(root: Path, away: Path) -> None:
+    """Everything to where it was, with the same times and inodes as before."""
+    for gone in sorted(away.iterdir()):
+        place = root.joinpath(*gone.name.split(SLASH))
+        if place.parent.is_dir() and not place.exists():
+            gone.rename(place)
 
 
 def told(worker: IndexWorker) -> tuple[list[str], list[str], list[str]]:
