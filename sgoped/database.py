@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -27,9 +28,12 @@ Step: TypeAlias = "Callable[[Tables], None]"
 class Database:
     """Runs functions against the connection, one at a time, in the database's own thread."""
 
-    def __init__(self, connection: sqlite3.Connection, executor: ThreadPoolExecutor) -> None:
-        self._connection = connection
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], executor: ThreadPoolExecutor
+    ) -> None:
+        self._connect = connect
         self._executor = executor
+        self._connection = connect()
 
     async def run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Return ``work(connection)``; writes are committed when it returns, else rolled back."""
@@ -39,6 +43,23 @@ class Database:
     def run_blocking(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Do as ``run`` does, for a caller that is itself in a worker thread."""
         return self._executor.submit(self._transact, work).result()
+
+    def reopen_blocking(self, meanwhile: Callable[[], None]) -> None:
+        """Close the file, do ``meanwhile``, and open it again, all in the database's own thread.
+
+        Raises:
+            sqlite3.Error, OSError: The file cannot be opened; later work fails likewise.
+        """
+        self._executor.submit(self._reopen, meanwhile).result()
+
+    def _reopen(self, meanwhile: Callable[[], None]) -> None:
+        self._connection.close()
+        meanwhile()
+        self._connection = self._connect()
+
+    def close(self) -> None:
+        """Close the file; belongs in the database's own thread."""
+        self._connection.close()
 
     def _transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._connection:
@@ -113,10 +134,11 @@ async def open_database(
     executor = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{path.stem}")
     loop = asyncio.get_running_loop()
     try:
-        connection = await loop.run_in_executor(executor, _connect, path, steps, synchronous)
+        connect = partial(_connect, path, steps, synchronous)
+        database = await loop.run_in_executor(executor, Database, connect, executor)
         try:
-            yield Database(connection, executor)
+            yield database
         finally:
-            await loop.run_in_executor(executor, connection.close)
+            await loop.run_in_executor(executor, database.close)
     finally:
         executor.shutdown()

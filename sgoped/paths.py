@@ -87,6 +87,11 @@ class Paths:
         return self.runtime_dir / "server.json"
 
     @property
+    def heartbeat_dir(self) -> Path:
+        """Where the watcher touches a file of its own to see that it is told."""
+        return self.runtime_dir / "heartbeat"
+
+    @property
     def socket_file(self) -> Path:
         """The unix socket that editors and the command line use; 0600."""
         return self.runtime_dir / "sgoped.sock"

@@ -100,12 +100,12 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     *,
     port: int = 0,
-    before: Sequence[str] = (),
+    wrapper: Sequence[str] = (),
 ) -> DaemonProcess:
-    """Starts a daemon without waiting for it; ``before`` is a command that starts others."""
+    """Starts a daemon without waiting for it; ``wrapper`` is a command that executes it."""
     home.mkdir(parents=True, exist_ok=True)
     log_file = home.parent / f"{home.name}.log"
-    command = [*before, sys.executable, "-m", "sgoped", "serve"]
+    command = [*wrapper, sys.executable, "-m", "sgoped", "serve"]
     command += ["--home", str(home), "--port", str(port), *arguments]
     with log_file.open("ab") as log:
         process = subprocess.Popen(
@@ -125,7 +125,7 @@ def start(
     environment: Mapping[str, str] | None = None,
     *,
     port: int = 0,
-    before: Sequence[str] = (),
+    wrapper: Sequence[str] = (),
 ) -> DaemonProcess:
     """Starts a daemon and returns once it has said that it answers.
 
@@ -134,7 +134,7 @@ def start(
     """
     with _notify_socket() as (listener, name):
         told = {"NOTIFY_SOCKET": name, **(environment or {})}
-        daemon = spawn(home, arguments, told, port=port, before=before)
+        daemon = spawn(home, arguments, told, port=port, wrapper=wrapper)
         try:
             _await_ready(daemon, listener)
             text = (home / "runtime" / "server.json").read_text("utf-8")

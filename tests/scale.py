@@ -17,6 +17,7 @@ class Scale:
         stateful_steps: Operations in each of them.
         api_examples: Requests that schemathesis generates for each operation.
         examples: Inputs that hypothesis generates for each law of a pure function.
+        cache_damages: Ways in which a file of the caches is damaged, each with a start after it.
         burst_files: Files created at once, so that the kernel's queue overflows.
         disconnects: Clients that leave at a random moment of their stream.
         faults: Answers of an upstream that goes wrong in a random way at a random moment.
@@ -33,6 +34,7 @@ class Scale:
     stateful_steps: int
     api_examples: int
     examples: int
+    cache_damages: int
     burst_files: int
     disconnects: int
     faults: int
@@ -52,6 +54,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             stateful_steps=20,
             api_examples=8,
             examples=100,
+            cache_damages=6,
             burst_files=1_500,
             disconnects=60,
             faults=60,
@@ -68,6 +71,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             stateful_steps=50,
             api_examples=1_000,
             examples=20_000,
+            cache_damages=400,
             burst_files=30_000,
             disconnects=500,
             faults=2_000,

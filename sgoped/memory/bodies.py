@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tantivy
@@ -139,7 +140,7 @@ class BodyIndex(SearchIndex):
         self._directory_words: dict[str, str] = {}
         self._languages = Languages()
         self._builder = QueryBuilder(self.schema)
-        self._vocabulary = Vocabulary(self.searcher(), self._languages)
+        self._vocabulary = Vocabulary(self.searcher(), self._languages, self.guard)
 
     def add_text(self, pid: int, path: str, text: str) -> None:
         """Add the passages of a file under a pid that the index does not hold."""
@@ -181,7 +182,7 @@ class BodyIndex(SearchIndex):
         """The words of what was committed last."""
         known, searcher = self._vocabulary, self.searcher()
         if known.searcher is not searcher:
-            known = self._vocabulary = Vocabulary(searcher, self._languages)
+            known = self._vocabulary = Vocabulary(searcher, self._languages, self.guard)
         return known
 
     def search(
@@ -210,7 +211,8 @@ class BodyIndex(SearchIndex):
         searcher = self.searcher()
         hits: list[BodyHit] = []
         for size, pids in _attempts(limit, accepted):
-            candidates = _fetch(searcher, self._builder.build(plan, pids, every=every), size)
+            query = self._builder.build(plan, pids, every=every)
+            candidates: list[BodyHit] = self.guard(partial(_fetch, searcher, query, size), [])
             excluded = self._excluded(searcher, plan, candidates)
             hits = _select(candidates, limit, accepts, per_file, excluded)
             if len(hits) >= limit or len(candidates) < size:
@@ -224,9 +226,14 @@ class BodyIndex(SearchIndex):
         if not plan.excluded or not candidates:
             return frozenset()
         pids = sorted({hit.pid for hit in candidates})
-        found = searcher.search(self._builder.holding(plan.excluded, pids), LAST_PAGE, count=False)
-        addresses = [address for _, address in found.hits]
-        return frozenset(map(int, searcher.fast_field_values("pid", addresses)))  # type: ignore[arg-type]
+        query = self._builder.holding(plan.excluded, pids)
+        return self.guard(partial(_pids_of, searcher, query), frozenset())
+
+
+def _pids_of(searcher: tantivy.Searcher, query: Query) -> frozenset[int]:
+    found = searcher.search(query, LAST_PAGE, count=False)
+    addresses = [address for _, address in found.hits]
+    return frozenset(map(int, searcher.fast_field_values("pid", addresses)))  # type: ignore[arg-type]
 
 
 def _attempts(

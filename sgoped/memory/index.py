@@ -9,37 +9,55 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import os
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import tantivy
+
+from sgoped.memory.integrity import META_NAME, find_damage, read_checksums
+from sgoped.memory.removal import fresh_directory
 
 # Bumped whenever a schema, a tokenizer or what is put into a field changes.
 FORMAT = 4
 WRITER_HEAP_BYTES = 30_000_000
+IDENTITY_NAME = "sgoped-identity"
+IDENTITY_BYTES = 16
+# So much is read and compared in about 30 ms.
+EAGER_CHECK_BYTES = 32_000_000
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
 
-def fresh_directory(path: Path) -> None:
-    """Make ``path`` an empty directory, whatever it was."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    path.mkdir(mode=0o700, parents=True)
+class Guard(Protocol):
+    """Calls something that reads the index; see ``SearchIndex.guard``."""
+
+    def __call__(self, work: Callable[[], Result], otherwise: Result) -> Result:
+        """What ``work`` returns, or ``otherwise``."""
 
 
 class IndexBrokenError(Exception):
     """The writer is lost; what it held is gone and the index must be made again."""
 
 
-def _is_failure(error: BaseException) -> bool:
+def _is_damage(error: BaseException) -> bool:
+    """Whether tantivy says so of what it reads."""
+    return isinstance(error, ValueError) or _is_panic(error)
+
+
+def _is_panic(error: BaseException) -> bool:
     # A Rust panic arrives as pyo3_runtime.PanicException, which is no Exception.
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+    return type(error).__name__ == "PanicException"
+
+
+def _is_failure(error: BaseException) -> bool:
+    return isinstance(error, Exception) or _is_panic(error)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -48,15 +66,34 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ino
 
 
+def _read_identity(path: Path) -> str:
+    try:
+        return path.read_text("ascii")
+    except (OSError, ValueError):
+        return ""
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with path.open("x", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 class SearchIndex:
     """A tantivy index with its only writer.
 
     Writing belongs in one thread; ``searcher`` may be called from any.
 
     Attributes:
+        name: What it is an index of.
         stamp: tantivy's opstamp of the last commit; 0 for a new index.
         segment_sizes: Documents in each part of the index; every look-up pays for each part.
         dirty: Whether something was added or deleted since the last commit.
+        refusal: Why what was there could not be opened at the start; empty when it could.
+        checksums: By the name of a file, what its end says of what it holds.
+        suspicion: What went wrong in a search; empty when nothing did, or was found harmless.
+        identity: A random name that this index got when it was made; empty when it has none.
     """
 
     def __init__(
@@ -68,27 +105,40 @@ class SearchIndex:
         heap_bytes: int = WRITER_HEAP_BYTES,
     ) -> None:
         self.schema = schema
+        self.name = name
         version = importlib.metadata.version("tantivy")
         self._directory = root / f"{name}-{FORMAT}-{version}"
         self._analyzers = analyzers
         self._heap_bytes = heap_bytes
+        self.refusal = self.suspicion = ""
+        self.checksums: dict[str, int] = {}
         self._remove_others(root, name)
         try:
+            self._refuse_damaged()
             self._open()
         except BaseException as error:
             if not _is_failure(error):
                 raise
-            log.warning("the %s index cannot be opened and is made again: %s", name, error)
+            self.refusal = str(error)
             self.start_afresh()
 
     def _remove_others(self, root: Path, name: str) -> None:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not root.is_dir():
+            fresh_directory(root)
         for other in root.glob(f"{name}-*"):
             if other != self._directory:
                 shutil.rmtree(other, ignore_errors=True)
 
+    @property
+    def directory(self) -> Path:
+        """Where it is kept."""
+        return self._directory
+
     def _open(self) -> None:
         self._directory.mkdir(mode=0o700, exist_ok=True)
+        if not any(self._directory.iterdir()):
+            _write_durably(self._directory / IDENTITY_NAME, secrets.token_hex(IDENTITY_BYTES))
+        self.identity = _read_identity(self._directory / IDENTITY_NAME)
         self._index = tantivy.Index(self.schema, path=str(self._directory))
         for name, analyzer in self._analyzers.items():
             self._index.register_tokenizer(name, analyzer)
@@ -97,10 +147,21 @@ class SearchIndex:
         self.dirty = False
         self._reload()
 
+    def _refuse_damaged(self) -> None:
+        """Look at all bytes before the first use, where they are few."""
+        if not (self._directory / META_NAME).exists():
+            return
+        with os.scandir(self._directory) as entries:
+            size = sum(entry.stat().st_size for entry in entries)
+        damage = size <= EAGER_CHECK_BYTES and find_damage(self._directory, rest=lambda _: None)
+        if damage:
+            raise IndexBrokenError(damage)
+
     def _reload(self) -> None:
-        meta = self._directory / "meta.json"
+        meta = self._directory / META_NAME
         # Looked at first: what changes after that is seen next time.
         self._seen_meta = _identity(meta)
+        self.checksums = read_checksums(self._directory, self.checksums)
         self._index.reload()
         self._searcher = self._index.searcher()
         told = json.loads(meta.read_bytes())
@@ -115,11 +176,30 @@ class SearchIndex:
         """
         if self._writer is None:
             return False
-        with suppress(OSError, ValueError):
-            if _identity(self._directory / "meta.json") != self._seen_meta:
-                self._reload()
-                return True
-        return False
+
+        def look() -> bool:
+            with suppress(OSError):
+                if _identity(self._directory / META_NAME) != self._seen_meta:
+                    self._reload()
+                    return True
+            return False
+
+        return self.guard(look, otherwise=False)
+
+    def guard(self, work: Callable[[], Result], otherwise: Result) -> Result:
+        """What ``work`` finds in the index, or ``otherwise`` where it stumbles over damage.
+
+        The damage itself is looked for by ``checking``. May be called from any thread.
+        """
+        try:
+            return work()
+        except BaseException as error:
+            if not _is_damage(error):
+                raise
+            if not self.suspicion:
+                log.warning("the index of %s seems to be damaged: %s", self.name, error)
+            self.suspicion = str(error) or type(error).__name__
+            return otherwise
 
     def start_afresh(self) -> None:
         """Throw everything away and begin with an empty index.
@@ -128,6 +208,8 @@ class SearchIndex:
             IndexBrokenError: The disk does not allow it.
         """
         self._writer = None
+        self.suspicion = ""
+        self.checksums = {}
         try:
             fresh_directory(self._directory)
             self._open()
@@ -152,7 +234,8 @@ class SearchIndex:
     @property
     def untouched(self) -> bool:
         """Whether nothing was ever written to this index, or lost by it."""
-        return not (self.stamp or self.count or self.dirty) and self._writer is not None
+        used = self.stamp or self.count or self.dirty
+        return not used and self._writer is not None and self.identity != ""
 
     def add(self, document: dict[str, Any]) -> None:
         """Add a document.

@@ -22,9 +22,13 @@ from sgoped.events import Bus, FileIndexed, FileRemoved, IndexProgressed
 from sgoped.memory.changes import Coalescer
 from sgoped.memory.document import shown
 from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.outcome import StepOutcome
+from sgoped.memory.pacing import Retry
+from sgoped.memory.repairs import Problem, Repair
 from sgoped.memory.saving import is_temporary
 from sgoped.memory.store import Store
-from sgoped.memory.worker import IndexWorker, StepOutcome
+from sgoped.memory.table import FileStatus
+from sgoped.memory.worker import IndexWorker
 
 RETRY_SECONDS = 1.0
 # How often to look for merged segments for a while after a commit.
@@ -44,10 +48,13 @@ class IndexStatus:
     Attributes:
         generation: Rises with every visible change.
         documents: Files and folders that can be suggested.
-        pending: Files whose content is not indexed yet.
+        pending: Files whose name or content is not indexed yet.
         verified: Whether the disk was compared with the catalogue since the start.
         progress: Share of the files that are done, 0 to 1.
         problem: Why indexing stopped or is incomplete; empty when all is well.
+        problem_since: Unix time; ``None`` when all is well.
+        checked: Whether all bytes of the indexes were found whole, or made again, since the start.
+        last_repair: Which part of the cache was made again last, since the start.
     """
 
     generation: int
@@ -56,6 +63,9 @@ class IndexStatus:
     verified: bool
     progress: float
     problem: str
+    problem_since: float | None
+    checked: bool
+    last_repair: Repair | None
 
 
 class Indexer:
@@ -65,6 +75,7 @@ class Indexer:
         worker: Does the work, in its thread.
         scanned: Set once the first scan is over, or could not be made.
         unfinished: ``(directory, name)`` of the unfinished saves that the first scan met.
+        checked: Whether all bytes of the indexes were read since the start.
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class Indexer:
         self.worker = worker
         self.scanned = asyncio.Event()
         self.unfinished: list[tuple[str, str]] = []
+        self.checked = False
         self._executor = executor
         self._bus = bus
         self._coalescer = coalescer
@@ -85,7 +97,9 @@ class Indexer:
         self._waiting_for_scan: list[asyncio.Future[None]] = []
         self._waiting_for_idle: list[asyncio.Future[None]] = []
         self._unreadable: dict[str, str] = {}
-        self._problem = ""
+        self._retry = Retry()
+        self._problem = Problem()
+        self._is_held_up = False
 
     # -- what others ask for
 
@@ -95,6 +109,10 @@ class Indexer:
             self._scan_wanted = True
         else:
             self._coalescer.add_all(paths, time.monotonic())
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look whether there is work: something was queued by a call."""
         self._wake.set()
 
     async def index_now(self, paths: Iterable[str]) -> None:
@@ -121,20 +139,21 @@ class Indexer:
     def status(self) -> IndexStatus:
         """How far the index is now."""
         worker = self.worker
-        pending = worker.pending
+        pending = max(worker.pending, worker.pending_names)
         total = max(1, sum(worker.table.status_counts))
-        progress = 1.0 if worker.verified and not pending else min(0.999, 1 - pending / total)
-        problem = self._problem
-        if not problem and self._unreadable:
-            path, reason = next(iter(self._unreadable.items()))
-            problem = f"{len(self._unreadable)} folders cannot be read, such as {path}: {reason}"
+        progress = (
+            1.0 if worker.verified and not pending else max(0.0, min(0.999, 1 - pending / total))
+        )
         return IndexStatus(
             worker.generation,
             worker.table.visible_count,
             pending,
             worker.verified,
             progress,
-            problem,
+            self._problem.reason,
+            self._problem.since,
+            self.checked,
+            worker.repairs.last,
         )
 
     async def call(self, work: Callable[[], Result]) -> Result:
@@ -160,13 +179,16 @@ class Indexer:
                 except Exception:
                     log.exception("the index could not be recovered")
             else:
-                self._problem = ""
+                if self._is_held_up:
+                    self._is_held_up = False
+                    self._tell_unreadable()
 
     def _trouble(self, error: Exception) -> None:
         """The folder is away, or the index is beyond repair: keep what is known, try again."""
-        if not self._problem:
+        if not self._is_held_up:
             log.warning("indexing is held up: %s", error)
-        self._problem = str(error)
+        self._is_held_up = True
+        self._problem.set(str(error))
         self.scanned.set()
         self._scanning = False
         self._scan_wanted = True
@@ -189,9 +211,19 @@ class Indexer:
             await self._do_step()
         else:
             self._settle_waiting()
-            await self._sleep(min(due or TIDY_SECONDS, TIDY_SECONDS) if self._tidying else due)
-            if self._tidying:
-                self._tidying = await self.call(self.worker.tidy)
+            await self._rest(due)
+
+    async def _rest(self, due: float | None) -> None:
+        failed = self.worker.table.status_counts[FileStatus.FAILED]
+        retry = self._retry.due(failed, time.monotonic())
+        if retry == 0:
+            self._retry.begin(time.monotonic())
+            await self.call(self.worker.retry_failed)
+            return
+        waits = [due, retry, TIDY_SECONDS if self._tidying else None]
+        await self._sleep(min((wait for wait in waits if wait is not None), default=None))
+        if self._tidying:
+            self._tidying = await self.call(self.worker.tidy)
 
     async def _sleep(self, seconds: float | None) -> None:
         self._wake.clear()
@@ -233,10 +265,19 @@ class Indexer:
         if await self.call(self.worker.continue_scan):
             self._scanning = False
             self.scanned.set()
+            self._tell_unreadable()
         # All names of a new folder are known before the first is indexed; see portions.
         alone = self._scanning and time.monotonic() - self._scan_began_at < MAX_SCAN_ALONE_SECONDS
         if self.worker.has_work and not alone:
             await self._do_step()
+
+    def _tell_unreadable(self) -> None:
+        reason = ""
+        if self._unreadable:
+            path, why = next(iter(self._unreadable.items()))
+            folders = "folder" if len(self._unreadable) == 1 else "folders"
+            reason = f"{len(self._unreadable)} {folders} cannot be read, such as {path}: {why}"
+        self._problem.set(reason)
 
     def _note_unreadable(self, path: str, error: OSError) -> None:
         self._unreadable[shown(path) or "."] = error.strerror or type(error).__name__

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 
 from sgoped.memory.index import IndexBrokenError, SearchIndex
+from sgoped.memory.repairs import Repairs
+from sgoped.memory.store import IndexClaim
 
 MAX_REBUILDS = 3
 REBUILD_PAUSE_SECONDS = 60.0
 UNKNOWN_COUNT = -1
-
-log = logging.getLogger(__name__)
 
 
 class KeptIndex:
@@ -22,8 +21,11 @@ class KeptIndex:
     indexing none is.
     """
 
-    def __init__(self, index: SearchIndex, start_over: Callable[[], None]) -> None:
+    def __init__(
+        self, index: SearchIndex, start_over: Callable[[], None], repairs: Repairs
+    ) -> None:
         self._index = index
+        self._repairs = repairs
         self._start_over = start_over
         self._held = bytearray()
         self._mended = False
@@ -32,7 +34,7 @@ class KeptIndex:
 
     # -- at the start
 
-    def agree(self, stamp: int, count: int, next_pid: int) -> bool:
+    def agree(self, claim: IndexClaim, next_pid: int) -> bool:
         """Compare the index with what the catalogue says of it.
 
         An index newer than the catalogue means that a kill came between the two commits, and one
@@ -40,19 +42,28 @@ class KeptIndex:
         deleted, and ``missing`` tells what else was lost.
 
         Args:
-            stamp: The opstamp that the catalogue knows.
-            count: The number of documents then; ``UNKNOWN_COUNT`` when some were still to come.
+            claim: What the catalogue knows of the index.
             next_pid: No pid from here on was ever given out.
 
         Returns:
             Whether the index can be used; if not, it must be made anew.
         """
+        agreed = self._compare(claim, next_pid)
+        if not agreed and next_pid:
+            reason = self._index.refusal or "it is not as the catalogue knows it"
+            self._repairs.note(f"the index of {self._index.name} cannot be used: {reason}")
+        return agreed
+
+    def _compare(self, claim: IndexClaim, next_pid: int) -> bool:
         index = self._index
-        if index.stamp < stamp or next_pid == 0:
+        if index.identity != claim.identity or index.stamp < claim.stamp or next_pid == 0:
             return False
-        if index.stamp == stamp and count != UNKNOWN_COUNT:
+        files = index.checksums
+        if any(files.get(name, checksum) != checksum for name, checksum in claim.checksums.items()):
+            return False
+        if index.stamp == claim.stamp and claim.count != UNKNOWN_COUNT:
             self._held = bytearray(b"\1" * next_pid)
-            return index.count == count
+            return index.count == claim.count
         try:
             index.delete_from("pid", next_pid)
             index.commit()
@@ -131,17 +142,17 @@ class KeptIndex:
         try:
             work()
         except IndexBrokenError as error:
-            log.warning("the %s broke and is made again: %s", type(self._index).__name__, error)
-            self.rebuild()
+            self.rebuild(str(error))
             return False
         return True
 
-    def rebuild(self) -> None:
+    def rebuild(self, reason: str) -> None:
         """Make the index anew.
 
         Raises:
             IndexBrokenError: It broke too often.
         """
+        self._repairs.note(f"the index of {self._index.name} broke: {reason}")
         now = time.monotonic()
         self._rebuilds += 1
         if self._rebuilds > MAX_REBUILDS and now - self._rebuilt_at < REBUILD_PAUSE_SECONDS:

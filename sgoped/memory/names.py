@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tantivy
 from tantivy import Occur, Query
@@ -222,7 +223,9 @@ class NameIndex(SearchIndex):
 
     def _search(self, query: Query, limit: int) -> list[int]:
         searcher = self.searcher()
-        hits = searcher.search(query, limit, count=False, order_by_field="prior").hits
+        hits: list[tuple[Any, Any]] = self.guard(
+            lambda: searcher.search(query, limit, count=False, order_by_field="prior").hits, []
+        )
         return [PID_MASK - (int(prior) & PID_MASK) for prior, _ in hits]
 
 

@@ -56,13 +56,19 @@ _EVENTS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileDeletedEvent, FileMovedEvent),
     *(FileAttribEvent, DirCreatedEvent, DirDeletedEvent, DirMovedEvent, DirAttribEvent),
 ]
+_BEAT_EVENTS: list[type[FileSystemEvent]] = [FileAttribEvent, FileModifiedEvent]
 _MAX_QUEUED = 10_000
+_STOP_SECONDS = 5.0
 
 
 class Inbox:
     """Paths on their way from watchdog's threads to the loop.
 
     Adding costs a set insertion; the loop is woken once for all that gathers until it runs.
+
+    Attributes:
+        out_of_watches: Whether the system refused to watch another directory.
+        incomplete: Whether a directory can be watched now that could not be.
     """
 
     def __init__(
@@ -70,15 +76,18 @@ class Inbox:
         loop: asyncio.AbstractEventLoop,
         on_paths: Callable[[set[str] | None], None],
         on_alarm: Callable[[], None],
+        on_beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._on_paths = on_paths
         self._on_alarm = on_alarm
+        self._on_beat = on_beat
         self._lock = threading.Lock()
         self._paths: set[str] | None = set()
         self._is_waking = False
         self._is_closed = False
         self.out_of_watches = False
+        self.incomplete = False
 
     def add(self, path: str | None) -> None:
         """Deliver ``path`` soon; None, or too many of them, means everything."""
@@ -89,12 +98,19 @@ class Inbox:
                 self._paths.add(path)
             self._wake()
 
-    def alarm(self, *, out_of_watches: bool = False) -> None:
+    def alarm(self, *, out_of_watches: bool = False, incomplete: bool = False) -> None:
         """Have the watcher's health checked now."""
         with self._lock:
+            self.incomplete = self.incomplete or incomplete
             self.out_of_watches = self.out_of_watches or out_of_watches
             if not self._is_closed:
                 self._loop.call_soon_threadsafe(self._on_alarm)
+
+    def beat(self) -> None:
+        """Tell that a notification of our own making arrived."""
+        with self._lock:
+            if not self._is_closed:
+                self._loop.call_soon_threadsafe(self._on_beat)
 
     def close(self) -> None:
         """Deliver nothing more, also not what was added already."""
@@ -147,6 +163,16 @@ class _Handler(FileSystemEventHandler):
                 self._inbox.alarm()
 
 
+class _BeatHandler(FileSystemEventHandler):
+    """Hears what we touch ourselves; runs in watchdog's thread as well."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        self._inbox.beat()
+
+
 Observation = BaseObserver
 ObserverFactory = Callable[[str, Inbox], Observation]
 
@@ -158,6 +184,7 @@ if sys.platform == "linux":
         def __init__(self, root: str, inbox: Inbox) -> None:
             self._hidden = os.fsencode(root.rstrip("/") + "/")
             self._inbox = inbox
+            self._forbidden: set[bytes] = set()
             super().__init__()
 
         def add_callback(
@@ -182,6 +209,11 @@ if sys.platform == "linux":
             # often is, found by watchdog's walk and by its event, and the warning's text holds
             # every path there is.
             watch = self._get_or_create_watch(path, mask)
+            if watch.wd < 0:
+                # watchdog takes a directory that may not be read for one that is watched.
+                self._watch_for_wd.pop(watch.wd, None)
+                self._forbidden.add(path)
+                raise PermissionError(errno.EACCES, "may not be read", os.fsdecode(path))
             watch.callbacks[id_] = callback
             return watch.wd
 
@@ -196,6 +228,12 @@ if sys.platform == "linux":
                 raise SystemExit from None
             if event.is_queue_overflow:
                 self._inbox.add(None)
+            if self._forbidden and event.is_attrib and event.is_directory:
+                self._look_at_forbidden()
+
+        def _look_at_forbidden(self) -> None:
+            if any(os.access(path, os.R_OK | os.X_OK) for path in self._forbidden):
+                self._inbox.alarm(incomplete=True)
 
     class _InotifyObserver(BaseObserver):
         def __init__(self, root: str, inbox: Inbox) -> None:
@@ -225,14 +263,20 @@ else:
         return Observer()
 
 
-def start_observer(factory: ObserverFactory, root: str, inbox: Inbox) -> BaseObserver:
+def start_observer(
+    factory: ObserverFactory, root: str, inbox: Inbox, beat_folder: str | None = None
+) -> BaseObserver:
     """Watch ``root``, a path without links, and all below it.
+
+    What happens in ``beat_folder`` is told as ``Inbox.beat``.
 
     Raises:
         OSError: The system refuses.
     """
     observer = factory(root, inbox)
     try:
+        if beat_folder is not None:
+            observer.schedule(_BeatHandler(inbox), beat_folder, event_filter=_BEAT_EVENTS)
         observer.schedule(_Handler(root, inbox), root, recursive=True, event_filter=_EVENTS)
         observer.start()
     except OSError:
@@ -251,7 +295,15 @@ def is_watching(observer: BaseObserver) -> bool:
 
 
 def stop_observer(observer: BaseObserver) -> None:
-    """End its threads, and wait for them."""
+    """End its threads; one that hangs, as in a call to the kernel, is waited for a while only."""
+    ending = threading.Thread(target=_end, args=(observer,), name="watch-end", daemon=True)
+    ending.start()
+    ending.join(_STOP_SECONDS)
+    if ending.is_alive():
+        _LOG.warning("A thread that reads file notifications hangs and was left alone")
+
+
+def _end(observer: BaseObserver) -> None:
     observer.stop()
     if observer.is_alive():
         observer.join()

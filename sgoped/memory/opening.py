@@ -7,13 +7,14 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
 
 from sgoped.background import background
 from sgoped.config import Settings
 from sgoped.errors import StorageError
 from sgoped.events import Bus, WatcherChanged
+from sgoped.memory.checking import check_regularly
 from sgoped.memory.files import Files
+from sgoped.memory.heartbeat import Rhythm
 from sgoped.memory.indexer import Indexer, open_indexer
 from sgoped.memory.memory import Memory
 from sgoped.memory.store import open_store
@@ -29,6 +30,11 @@ _LOG = logging.getLogger(__name__)
 WATCH_WAIT_SECONDS = 0.25
 # In a greater one it has not, and what is known from the last time can be asked for at once.
 WATCH_WAIT_PATHS = 5_000
+# The heartbeat, in units of ``poll_seconds``.
+BEAT_POLLS = 15
+PATIENCE_POLLS = 5
+# A busy machine is no silent one.
+MIN_PATIENCE_SECONDS = 5.0
 
 
 async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
@@ -48,7 +54,7 @@ def _clean_up(files: Files, versions: Versions, unfinished: Iterable[tuple[str, 
 
 
 async def _watch(
-    root: Path,
+    paths: Paths,
     settings: Settings,
     files: Files,
     versions: Versions,
@@ -63,7 +69,17 @@ async def _watch(
     """
     await indexer.scanned.wait()
     await asyncio.to_thread(_clean_up, files, versions, indexer.unfinished)
-    async with open_watcher(root, settings, on_status=on_status, on_paths=indexer.report):
+    async with open_watcher(
+        paths.memory_dir,
+        settings,
+        on_status=on_status,
+        on_paths=indexer.report,
+        beat_folder=paths.heartbeat_dir,
+        rhythm=Rhythm(
+            period_seconds=BEAT_POLLS * settings.poll_seconds,
+            patience_seconds=max(MIN_PATIENCE_SECONDS, PATIENCE_POLLS * settings.poll_seconds),
+        ),
+    ):
         await asyncio.Event().wait()
 
 
@@ -108,14 +124,17 @@ async def open_memory(
         started = asyncio.Event()
 
         def on_status(status: WatcherStatus) -> None:
+            before = memory.watcher_status()
             memory.note_watcher(status)
-            bus.publish(WatcherChanged(status.state, status.reason))
+            if not started.is_set() or status.since != before.since:
+                bus.publish(WatcherChanged(status.state, status.reason))
             started.set()
 
         await stack.enter_async_context(
             background(
-                watch=_watch(root, settings, files, versions, indexer, on_status),
+                watch=_watch(paths, settings, files, versions, indexer, on_status),
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
+                check=check_regularly(indexer, settings.reconcile_seconds),
             )
         )
         if len(indexer.worker.table) <= WATCH_WAIT_PATHS:

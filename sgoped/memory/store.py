@@ -12,19 +12,37 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgoped.database import Database, open_database
 from sgoped.errors import StartupError
 from sgoped.memory.packing import pack_directory, unpack_directories
+from sgoped.memory.removal import remove_anything
 from sgoped.memory.table import PathTable
 
 if TYPE_CHECKING:
     from sqlite_utils import Database as Tables
+
+
+@dataclass(frozen=True, slots=True)
+class IndexClaim:
+    """What one index must look like to be the one that the catalogue was saved with.
+
+    Attributes:
+        identity: The name it got when it was made.
+        stamp: tantivy's opstamp of its last commit; a kill may have left a later one.
+        count: Its documents; ``kept.UNKNOWN_COUNT`` when some were still to come.
+        checksums: Of its files, by name; merged ones are missing, new ones are not here.
+    """
+
+    identity: str
+    stamp: int
+    count: int
+    checksums: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +53,11 @@ class IndexMark:
         names_stamp: tantivy's opstamp of the last commit of the names index.
         bodies_stamp: Likewise for the bodies index.
         names_count: Documents in the names index.
+        names_identity: The name that the names index got when it was made.
+        bodies_identity: Likewise for the bodies index.
+        names_checksums: Of the files of the names index, as far as they were there by then.
+        bodies_checksums: Likewise for the bodies index.
+        mounted: Whether a drive was mounted at the memory folder.
         bodies_count: Documents in the bodies index.
         next_pid: No pid from here on was ever given out.
         generation: How often the index changed since the catalogue was made.
@@ -46,9 +69,26 @@ class IndexMark:
     bodies_count: int = 0
     next_pid: int = 0
     generation: int = 0
+    names_identity: str = ""
+    bodies_identity: str = ""
+    names_checksums: Mapping[str, int] = field(default_factory=dict)
+    bodies_checksums: Mapping[str, int] = field(default_factory=dict)
+    mounted: bool = False
+
+    @property
+    def names(self) -> IndexClaim:
+        """What is known of the names index."""
+        checks = self.names_checksums
+        return IndexClaim(self.names_identity, self.names_stamp, self.names_count, checks)
+
+    @property
+    def bodies(self) -> IndexClaim:
+        """What is known of the bodies index."""
+        checks = self.bodies_checksums
+        return IndexClaim(self.bodies_identity, self.bodies_stamp, self.bodies_count, checks)
 
 
-def create_checked_catalogue(tables: Tables) -> None:
+def create_counted_catalogue(tables: Tables) -> None:
     """Make the tables of the present format.
 
     Named differently for each format: a catalogue made by a step of another name is replaced.
@@ -66,25 +106,32 @@ def create_checked_catalogue(tables: Tables) -> None:
 class Store:
     """Reads and writes the catalogue; its calls block and belong in the indexer's thread."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, path: Path) -> None:
         self._database = database
+        self._path = path
 
     def load(self, table: PathTable) -> IndexMark:
         """Fill an empty ``table``; returns the mark saved with it.
 
         Raises:
-            sqlite3.DatabaseError, ValueError, IndexError: The catalogue is damaged; so may be ``table``.
+            sqlite3.DatabaseError, ValueError, IndexError, KeyError: The catalogue is damaged; so may be ``table``.
         """
 
         def work(connection: sqlite3.Connection) -> IndexMark:
             row = connection.execute("select mark, checksum from mark").fetchone()
             if row is None:
+                if connection.execute("select 1 from directory").fetchone() is not None:
+                    raise ValueError("the stored mark is missing")
                 return IndexMark()
             if zlib.crc32(row[0].encode()) != row[1]:
                 raise ValueError("the stored mark is damaged")
-            mark = IndexMark(**json.loads(row[0]))
+            told = json.loads(row[0])
+            paths = told.pop("paths")
+            mark = IndexMark(**told)
             rows = connection.execute("select path, packed, reasons from directory")
             unpack_directories(table, rows, mark.next_pid)
+            if len(table) != paths:
+                raise ValueError("a stored directory is missing")
             return mark
 
         return self._database.run_blocking(work)
@@ -98,7 +145,9 @@ class Store:
                 gone.append((os.fsencode(directory),))
             else:
                 rows.append(row)
-        marked = json.dumps({name: getattr(mark, name) for name in IndexMark.__slots__})
+        marks = {name: getattr(mark, name) for name in IndexMark.__slots__}
+        # A row that a damaged page hides would else not be missed.
+        marked = json.dumps({**marks, "paths": len(table)})
 
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany("insert or replace into directory values (?, ?, ?)", rows)
@@ -111,31 +160,35 @@ class Store:
         self._database.run_blocking(work)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, by a new file in the place of whatever is there.
 
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("delete from directory")
-            connection.execute("delete from mark")
+        Raises:
+            sqlite3.Error, OSError: The disk does not allow it.
+        """
+        self._database.reopen_blocking(lambda: _forget(self._path))
 
-        self._database.run_blocking(work)
+    @property
+    def vanished(self) -> bool:
+        """Whether the file was taken away, so that what is saved would not be found again."""
+        return not self._path.is_file()
 
 
 def _forget(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        remove_anything(path.with_name(path.name + suffix))
 
 
 @asynccontextmanager
 async def open_store(path: Path) -> AsyncGenerator[Store]:
     """Open the catalogue, replacing one that cannot be read by an empty one."""
-    context = open_database(path, [create_checked_catalogue], synchronous="normal")
+    context = open_database(path, [create_counted_catalogue], synchronous="normal")
     try:
         database = await context.__aenter__()
-    except (sqlite3.DatabaseError, StartupError):
+    except (sqlite3.DatabaseError, StartupError, OSError):
         await asyncio.to_thread(_forget, path)
-        context = open_database(path, [create_checked_catalogue], synchronous="normal")
+        context = open_database(path, [create_counted_catalogue], synchronous="normal")
         database = await context.__aenter__()
     try:
-        yield Store(database)
+        yield Store(database, path)
     finally:
         await context.__aexit__(None, None, None)

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import tantivy
 
+from sgoped.memory.index import Guard
 from sgoped.memory.languages import Languages, languages_of, spoken
 from sgoped.memory.words import has_cjk
 
@@ -30,8 +31,9 @@ class Vocabulary:
         searcher: The state of the index.
     """
 
-    def __init__(self, searcher: tantivy.Searcher, languages: Languages) -> None:
+    def __init__(self, searcher: tantivy.Searcher, languages: Languages, guard: Guard) -> None:
         self.searcher = searcher
+        self._guard = guard
         self._languages = languages
         self._passages = int(searcher.num_docs)
         self._spoken: tuple[str, ...] = ()
@@ -42,7 +44,7 @@ class Vocabulary:
 
     def frequency(self, word: str) -> int:
         """How many passages hold a word."""
-        return int(self.searcher.doc_freq("body", word))
+        return int(self._guard(lambda: self.searcher.doc_freq("body", word), 0))
 
     def weight(self, frequency: int) -> float:
         """The inverse document frequency that BM25 gives to a word in so many passages."""
@@ -93,7 +95,9 @@ class Vocabulary:
         return list(dict.fromkeys((beginning, *others)))[:limit]
 
     def _beginning_with(self, beginning: str, limit: int) -> Sequence[tuple[str, int]]:
-        return self.searcher.terms_with_prefix("body", beginning, limit=limit)
+        return self._guard(
+            lambda: self.searcher.terms_with_prefix("body", beginning, limit=limit), []
+        )
 
 
 def _common_beginning(word: str, stem: str) -> str:

@@ -6,7 +6,8 @@ sleep, another root). Every event means "this path and its subtree": watchdog re
 paths after moves, and may report a file in a directory it has not reported.
 
 When inotify cannot be had or runs out of watches, and on network drives, whose other writers
-it does not see, the tree is polled; now and then inotify is tried again.
+it does not see, the tree is polled; now and then inotify is tried again. So it is when a heartbeat
+of our own does not come back.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from sgoped.memory.heartbeat import Heartbeat, Rhythm
 from sgoped.memory.mounts import network_filesystem
 from sgoped.memory.notification import (
     Inbox,
@@ -38,8 +40,18 @@ _LOG = logging.getLogger(__name__)
 
 _SUSPENDED_SECONDS = 2.0
 _POLL_DUTY = 10
+_SILENT = "file notifications do not arrive"
+_LOST = "more happened at once than could be told; everything was compared again"
 
 State = Literal["native", "polling", "degraded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why changes may have gone unnoticed for a while; unix time of the last such moment."""
+
+    reason: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +62,13 @@ class WatcherStatus:
         state: ``native``, ``polling``, or ``degraded``: not at all, the folder is missing.
         reason: Why it is not native, for a person; empty when it is.
         since: Unix time.
+        last_trouble: What went wrong last, though it may be mended; ``None`` when nothing did.
     """
 
     state: State
     reason: str
     since: float
+    last_trouble: Trouble | None = None
 
 
 def suspended_seconds() -> float:
@@ -83,6 +97,8 @@ async def open_watcher(
     observer: ObserverFactory = native_observer,
     retry_seconds: float = 300.0,
     clock_of_sleep: Callable[[], float] = suspended_seconds,
+    beat_folder: Path | None = None,
+    rhythm: Rhythm = Rhythm(),  # noqa: B008 - immutable
 ) -> AsyncGenerator[None]:
     """Watch ``root`` until the context is left; enters at once, never fails.
 
@@ -100,8 +116,18 @@ async def open_watcher(
         observer: Makes the native observer; raises ``OSError`` where there is none.
         retry_seconds: How often native watching is tried again while polling.
         clock_of_sleep: Seconds slept so far; when it grows, events may have been lost.
+        beat_folder: A directory of our own, for the heartbeat; without it there is none.
+        rhythm: How often it beats.
     """
-    watcher = _Watcher(root, settings.poll_seconds, on_status, on_paths, observer)
+    heart = Heartbeat(beat_folder, rhythm)
+    watcher = _Watcher(
+        root,
+        settings.poll_seconds,
+        on_status=on_status,
+        on_paths=on_paths,
+        factory=observer,
+        heart=heart,
+    )
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(watcher.run(retry_seconds, clock_of_sleep), name="watcher")
@@ -120,10 +146,13 @@ class _Watcher:
         self,
         root: Path,
         poll_seconds: float,
+        *,
         on_status: Callable[[WatcherStatus], None],
         on_paths: Callable[[set[str] | None], None],
         factory: ObserverFactory,
+        heart: Heartbeat,
     ) -> None:
+        self._heart = heart
         self._root = root
         self._poll_seconds = poll_seconds
         self._on_status = on_status
@@ -146,11 +175,13 @@ class _Watcher:
                 self._wake.clear()
                 try:
                     await self._check(retry_seconds)
-                except Exception:  # noqa: BLE001 - the edge of the task: a watcher never dies
+                except Exception as error:  # noqa: BLE001 - the edge of the task: a watcher never dies
                     _LOG.exception("Watching %s failed; trying again", self._root)
+                    self._tell("degraded", f"watching failed: {type(error).__name__}")
                     await self._stop()
                 before, slept = slept, clock_of_sleep()
                 if slept - before > _SUSPENDED_SECONDS:
+                    self._note("the machine slept; everything was compared again")
                     self._on_paths(None)
                 await self._pause()
         finally:
@@ -159,22 +190,45 @@ class _Watcher:
 
     async def _check(self, retry_seconds: float) -> None:
         identity = await asyncio.to_thread(_identity, self._root)
-        if identity != self._identity or not self._is_healthy():
+        ailment = self._ailment()
+        if ailment and identity is not None:
+            _LOG.warning("Watching %s begins anew: %s", self._root, ailment)
+            self._tell("degraded", ailment)
+        if identity != self._identity or ailment:
             await self._stop()
         if identity is None:
             self._identity = None
             self._tell("degraded", f"the folder {self._root} is missing; waiting for it")
         elif self._observer is None and self._poller is None:
-            self._identity = identity
+            self._replaced(identity)
             await self._begin(retry_seconds)
         elif self._poller is not None:
             await self._poll(self._poller, retry_seconds)
+        else:
+            await self._heart.beat()
 
-    def _is_healthy(self) -> bool:
+    def _ailment(self) -> str:
+        """What is wrong with native watching; empty when nothing is."""
         if self._observer is None:
-            return True
-        exhausted = self._inbox is not None and self._inbox.out_of_watches
-        return is_watching(self._observer) and not exhausted
+            return ""
+        if self._inbox is not None and self._inbox.out_of_watches:
+            return _explained(OSError(errno.ENOSPC, ""))
+        if self._inbox is not None and self._inbox.incomplete:
+            return "a folder that could not be watched can be now"
+        if not is_watching(self._observer):
+            return "a thread that reads file notifications ended"
+        return _SILENT if self._heart.is_late else ""
+
+    def _replaced(self, identity: tuple[int, int]) -> None:
+        if self._identity not in (None, identity):
+            self._note(f"the folder {self._root} was replaced; everything was compared again")
+        self._identity = identity
+
+    def _take(self, paths: set[str] | None) -> None:
+        self._heart.heard(lost=paths is None)
+        if paths is None:
+            self._note(_LOST)
+        self._on_paths(paths)
 
     async def _begin(self, retry_seconds: float) -> None:
         if time.monotonic() >= self._retry_at:
@@ -194,8 +248,16 @@ class _Watcher:
             return f"the folder is on a network drive ({network})"
         loop = asyncio.get_running_loop()
         resolved = await asyncio.to_thread(os.path.realpath, self._root)
-        inbox = Inbox(loop, self._on_paths, self._wake.set)
-        starting = loop.run_in_executor(None, start_observer, self._factory, resolved, inbox)
+        inbox = Inbox(loop, self._take, self._wake.set, self._heart.arrived)
+        beats = await self._heart.begin()
+        starting = loop.run_in_executor(
+            None,
+            start_observer,
+            self._factory,
+            resolved,
+            inbox,
+            None if beats is None else str(beats),
+        )
         try:
             observer = await asyncio.shield(starting)
         except OSError as error:
@@ -210,6 +272,9 @@ class _Watcher:
         if inbox.out_of_watches:
             await self._stop_observer()
             return _explained(OSError(errno.ENOSPC, ""))
+        if not await self._heart.is_felt():
+            await self._stop_observer()
+            return _SILENT
         return ""
 
     async def _start_polling(self, reason: str) -> None:
@@ -257,7 +322,16 @@ class _Watcher:
     def _tell(self, state: State, reason: str) -> None:
         status = self._status
         if status is None or (status.state, status.reason) != (state, reason):
-            self._status = WatcherStatus(state, reason, time.time())
+            now = time.time()
+            before = status.last_trouble if status is not None else None
+            trouble = Trouble(reason, now) if reason else before
+            self._status = WatcherStatus(state, reason, now, trouble)
+            self._on_status(self._status)
+
+    def _note(self, reason: str) -> None:
+        """Tell of a trouble that is over already."""
+        if self._status is not None:
+            self._status = replace(self._status, last_trouble=Trouble(reason, time.time()))
             self._on_status(self._status)
 
 

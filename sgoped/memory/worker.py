@@ -9,13 +9,10 @@ what the index lost is added again. Any other disagreement means damage: that in
 from __future__ import annotations
 
 import errno
-import logging
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,43 +20,29 @@ from sgoped.memory.bodies import BodyIndex
 from sgoped.memory.deferred import DeferredHaystack
 from sgoped.memory.document import Kind
 from sgoped.memory.haystack import PathHaystack
-from sgoped.memory.hidden import is_hidden
 from sgoped.memory.ignore import IgnoreReader
-from sgoped.memory.index import IndexBrokenError
+from sgoped.memory.index import IndexBrokenError, SearchIndex
 from sgoped.memory.kept import UNKNOWN_COUNT, KeptIndex
 from sgoped.memory.looking import compare_paths
 from sgoped.memory.names import NameIndex
+from sgoped.memory.outcome import StepOutcome
 from sgoped.memory.pacing import Pause
 from sgoped.memory.portions import Portions
+from sgoped.memory.presence import Presence
 from sgoped.memory.reading import Body, BodyReader
 from sgoped.memory.reconciler import Reconciler
+from sgoped.memory.records import Records
 from sgoped.memory.release import release_memory
+from sgoped.memory.repairs import Repairs
 from sgoped.memory.scanner import Entry, scan_tree
 from sgoped.memory.store import IndexMark, Store
-from sgoped.memory.table import FileStatus, PathTable
+from sgoped.memory.table import FileStatus
 
 STEP_SECONDS = 0.2
 # For so long after a commit its segments may still be merged with others.
 MERGE_SECONDS = 15.0
 MERGE_POLL_SECONDS = 0.02
-MAX_TOLD_PATHS = 200
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class StepOutcome:
-    """What one step did.
-
-    Attributes:
-        more: Whether there is work left.
-        indexed: Paths whose present content can now be found, at most ``MAX_TOLD_PATHS``.
-        removed: Paths that are gone, likewise.
-    """
-
-    more: bool = False
-    indexed: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
+_UNREAD = frozenset({FileStatus.PENDING, FileStatus.FAILED})
 
 
 class IndexWorker:
@@ -71,11 +54,14 @@ class IndexWorker:
         bodies: The bodies index.
         generation: Rises with every change that can be seen.
         verified: Whether the disk was compared with the catalogue since the start.
+        repairs: Which caches were made again since the start.
     """
 
     def __init__(self, root: Path, index_dir: Path, store: Store, max_index_bytes: int) -> None:
         self._root = root
-        self._store = store
+        self._presence = Presence(root)
+        self.repairs = Repairs()
+        self._records = Records(store, self.repairs)
         self._max_index_bytes = max_index_bytes
         self._ignore = IgnoreReader()
         self._scan: Iterator[tuple[str, list[Entry]]] | None = None
@@ -83,20 +69,18 @@ class IndexWorker:
         self._unread: deque[int] = deque()
         self._recognised: list[int] = []
         self._queued: set[int] = set()
-        self._unsaved: set[str] = set()
+        self._unsaved = self._records.unsaved
         self._uncommitted = 0
         self._portions = Portions()
         self._committed_at = 0.0
         self._pause = Pause()
-        self._save_failed = False
         self._outcome = StepOutcome()
         self.generation = 0
         self.verified = False
-        self.table = PathTable()
         self.names = NameIndex(index_dir)
         self.bodies = BodyIndex(index_dir)
-        self._kept_names = KeptIndex(self.names, self._rename_all)
-        self._kept_bodies = KeptIndex(self.bodies, self._reread_all)
+        self._kept_names = KeptIndex(self.names, self._rename_all, self.repairs)
+        self._kept_bodies = KeptIndex(self.bodies, self._reread_all, self.repairs)
         self._load()
         self._deferred = DeferredHaystack(self.table)
         self._reconciler = Reconciler(self.table)
@@ -104,20 +88,16 @@ class IndexWorker:
     # -- opening
 
     def _load(self) -> None:
-        try:
-            mark = self._store.load(self.table)
-        except Exception as error:  # noqa: BLE001 - whatever a flipped bit may lead to
-            log.warning("the catalogue is damaged and is made again: %s", error)
-            self._store.clear()
-            self.table = PathTable()
-            mark = IndexMark()
+        self.table, mark = self._records.load()
         self.generation = mark.generation
-        if self._kept_names.agree(mark.names_stamp, mark.names_count, mark.next_pid):
+        self._presence.mounted = mark.mounted
+        self._saved = self._index_stamps
+        if self._kept_names.agree(mark.names, mark.next_pid):
             self._unnamed.extend(self._kept_names.missing(self.table.named()))
             self._kept_names.drop_others(self.table.named())
         else:
             self._rename_all()
-        if self._kept_bodies.agree(mark.bodies_stamp, mark.bodies_count, mark.next_pid):
+        if self._kept_bodies.agree(mark.bodies, mark.next_pid):
             self._reread(self._kept_bodies.missing(self.table.with_content()))
         else:
             self._reread_all()
@@ -156,6 +136,7 @@ class IndexWorker:
         on_hidden: Callable[[str, str], None] | None = None,
     ) -> None:
         """Start comparing the whole folder with the table; see ``scan_tree`` for both calls."""
+        self._presence.note_begin()
         self._scan = scan_tree(
             self._root, ignore=self._ignore, on_error=on_error, on_hidden=on_hidden
         )
@@ -168,16 +149,19 @@ class IndexWorker:
         """
         deadline = time.monotonic() + seconds
         try:
+            self._presence.check()
             for directory, entries in self._scan or ():
                 self._reconciler.see_directory(directory, entries)
                 if time.monotonic() > deadline:
                     self._take_difference(urgent=False)
                     return False
         except OSError:
+            self._take_difference(urgent=False)
             self._deferred.fill()
             raise
         self._scan = None
         self._take_difference(urgent=False)
+        self._presence.note_end()
         self.verified = True
         self._deferred.fill()
         return True
@@ -188,8 +172,11 @@ class IndexWorker:
         Raises:
             OSError: The memory folder itself cannot be opened; nothing was concluded.
         """
-        compare_paths(self._root, paths, self._reconciler, self._ignore)
-        self._take_difference(urgent=True)
+        self._presence.check()
+        try:
+            compare_paths(self._root, paths, self._reconciler, self._ignore)
+        finally:
+            self._take_difference(urgent=True)
 
     def _take_difference(self, *, urgent: bool) -> None:
         difference, seen = self._reconciler.take(), self.table.shown_candidate
@@ -199,9 +186,7 @@ class IndexWorker:
         for pid, path in difference.removed:
             self._kept_names.drop(pid)
             self._kept_bodies.drop(pid)
-            told = len(self._outcome.removed) < MAX_TOLD_PATHS
-            if told and not is_hidden(path.rpartition("/")[2]):
-                self._outcome.removed.append(path)
+            self._outcome.tell_removed(path)
         added = [(pid, found[0]) for pid in difference.added if (found := seen(pid))]
         self._deferred.update(
             added,
@@ -221,19 +206,28 @@ class IndexWorker:
         else:
             self._unread.extend(fresh)
 
+    def retry_failed(self) -> None:
+        """Try again to read what could not be read."""
+        failed = [pid for pid in self.table.pids() if self.table.statuses[pid] == FileStatus.FAILED]
+        self._queue(failed)
+
     # -- indexing
 
     @property
     def has_work(self) -> bool:
         """Whether ``step`` has something to do."""
-        unsaved = self._unsaved and not self._save_failed
         waiting = self._unnamed or self._recognised or self._unread
-        return bool(waiting or unsaved or self.names.dirty)
+        return bool(waiting or self._records.waiting or self.names.dirty)
 
     @property
     def pending(self) -> int:
         """Files whose present content cannot be found yet."""
         return self.table.status_counts[FileStatus.PENDING] + self._uncommitted
+
+    @property
+    def pending_names(self) -> int:
+        """Files and folders that cannot be suggested yet."""
+        return len(self._unnamed) + len(self._recognised)
 
     def step(self, seconds: float = STEP_SECONDS, *, urgent: bool = False) -> StepOutcome:
         """Index for about ``seconds``: names first, then contents; commit when it pays.
@@ -294,16 +288,18 @@ class IndexWorker:
                 pid = self._unread.popleft()
                 self._queued.discard(pid)
                 path = self.table.path(pid)
-                if path is None or self.table.statuses[pid] != FileStatus.PENDING:
+                if path is None or self.table.statuses[pid] not in _UNREAD:
                     continue
                 body = reader.read(path)
                 if body.status is FileStatus.FAILED and not self._root.is_dir():
                     self._queue([pid], urgent=True)
                     raise OSError(errno.ENOENT, "the memory folder is away")
                 self._settle(pid, path, body)
-                self._unsaved.add(path.rpartition("/")[0])
 
     def _settle(self, pid: int, path: str, body: Body) -> None:
+        if (self.table.statuses[pid], self.table.reasons.get(pid)) == (body.status, body.reason):
+            return  # it fails as it did before
+        self._unsaved.add(path.rpartition("/")[0])
         was_visible = self.table.kind(pid) is not Kind.BINARY
         self.table.settle(pid, body.kind, body.status, body.reason)
         if not body.text:
@@ -318,11 +314,12 @@ class IndexWorker:
         elif body.kind is not Kind.BINARY and not was_visible:
             self._recognised.append(pid)
             self._deferred.update([(pid, path)], ())
-        if len(self._outcome.indexed) < MAX_TOLD_PATHS:
-            self._outcome.indexed.append(path)
+        if body.status is not FileStatus.FAILED:
+            self._outcome.tell_indexed(path)
 
     def _commit(self) -> None:
-        if not (self._unsaved or self.names.dirty or self.bodies.dirty):
+        changed = self.names.dirty or self.bodies.dirty or self._saved != self._index_stamps
+        if not (changed or self._unsaved):
             return
         committed = bool(self._unnamed) or self._kept_names.commit()
         committed = self._kept_bodies.commit() and committed
@@ -344,7 +341,13 @@ class IndexWorker:
         release_memory()
         return False
 
+    @property
+    def _index_stamps(self) -> tuple[object, ...]:
+        """What the catalogue must know of both indexes."""
+        return tuple((index.identity, index.stamp) for index in (self.names, self.bodies))
+
     def _save(self) -> None:
+        self._saved = self._index_stamps
         mark = IndexMark(
             self.names.stamp,
             self.bodies.stamp,
@@ -353,17 +356,13 @@ class IndexWorker:
             self.bodies.count,
             self.table.next_pid,
             self.generation,
+            self.names.identity,
+            self.bodies.identity,
+            self.names.checksums,
+            self.bodies.checksums,
+            self._presence.mounted,
         )
-        directories, self._unsaved = self._unsaved, set()
-        try:
-            self._store.save(self.table, directories, mark)
-        except sqlite3.Error as error:
-            # A cache that cannot be written costs time at the next start, nothing else.
-            log.warning("the catalogue cannot be saved: %s", error)
-            self._unsaved |= directories
-            self._save_failed = True
-        else:
-            self._save_failed = False
+        self._records.save(self.table, mark)
 
     def recover(self) -> None:
         """After an unforeseen failure: queue again whatever it may have swallowed.
@@ -376,7 +375,20 @@ class IndexWorker:
         self._unread.clear()
         self._unsaved.update(self.table.directories())
         self._queue(self.table.pending())
-        self._kept_names.rebuild()
+        self._kept_names.rebuild("indexing failed; see the log")
+
+    def rebuild(self, index: SearchIndex, reason: str) -> None:
+        """Make one of the indexes anew, which was found damaged.
+
+        Raises:
+            IndexBrokenError: The disk does not allow it.
+        """
+        (self._kept_names if index is self.names else self._kept_bodies).rebuild(reason)
+
+    def keep_catalogue(self) -> None:
+        """Make the catalogue again if somebody took it away."""
+        if self._records.vanished:
+            self._records.renew(self.table, "the catalogue was taken away")
 
     def close(self) -> None:
         """Commit what is done and let go of the index."""

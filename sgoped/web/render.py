@@ -96,16 +96,27 @@ def counts_json(memory: Memory) -> MemoryCounts:
 def watcher_json(memory: Memory) -> WatcherReply:
     """How changes are noticed at present."""
     status = memory.watcher_status()
-    return {"state": status.state, "reason": status.reason, "since": status.since}
+    trouble = status.last_trouble
+    return {
+        "state": status.state,
+        "reason": status.reason,
+        "since": status.since,
+        "last_trouble": {"reason": trouble.reason, "at": trouble.at} if trouble else None,
+    }
 
 
 def index_json(memory: Memory) -> IndexStatusReply:
     """How far the index is."""
     status = memory.index_status()
+    repair = status.last_repair
     return {
         "generation": status.generation,
         "documents": status.documents,
         "pending": status.pending,
         "verified": status.verified,
         "progress": status.progress,
+        "problem": status.problem,
+        "problem_since": status.problem_since,
+        "checked": status.checked,
+        "last_repair": {"reason": repair.reason, "at": repair.at} if repair else None,
     }

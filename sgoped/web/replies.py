@@ -345,12 +345,27 @@ class StatsReply(TypedDict):
     llm_services: LlmStats
 
 
+class TroubleReply(TypedDict):
+    """Why changes of files may have gone unnoticed for a while."""
+
+    reason: str
+    at: UnixSeconds
+
+
 class WatcherReply(TypedDict):
     """How changes of files are noticed."""
 
     state: Literal["native", "polling", "degraded"]
     reason: str
     since: UnixSeconds
+    last_trouble: Annotated[TroubleReply | None, Field(description="It may be mended by now.")]
+
+
+class RepairReply(TypedDict):
+    """A part of the cache that was found damaged and made again from the disk."""
+
+    reason: str
+    at: UnixSeconds
 
 
 class IndexStatusReply(TypedDict):
@@ -361,6 +376,22 @@ class IndexStatusReply(TypedDict):
     pending: int
     verified: bool
     progress: Annotated[float, Field(ge=0, le=1)]
+    problem: Annotated[str, Field(description="What cannot be indexed now, and why; or empty.")]
+    problem_since: UnixSeconds | None
+    checked: Annotated[
+        bool, Field(description="Whether every file of the index was read and found whole.")
+    ]
+    last_repair: Annotated[
+        RepairReply | None, Field(description="When an index was made again since the start.")
+    ]
+
+
+class StateReply(TypedDict):
+    """What must survive."""
+
+    recovery: Annotated[
+        str, Field(description="What was done about a damaged state.db at the start; or empty.")
+    ]
 
 
 class HealthReply(TypedDict):
@@ -373,6 +404,7 @@ class HealthReply(TypedDict):
     watcher: WatcherReply
     index: IndexStatusReply
     services: Annotated[dict[str, str], Field(description="Status by service id.")]
+    state: StateReply
     sqlite: str
     tantivy: str
 

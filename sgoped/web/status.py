@@ -10,7 +10,7 @@ from aiohttp import web
 
 import sgoped
 from sgoped.web.endpoint import endpoint
-from sgoped.web.keys import ACTIONS, BOUND, MEMORY, REGISTRY, SAVES, TANTIVY_VERSION
+from sgoped.web.keys import ACTIONS, BOUND, MEMORY, REGISTRY, SAVES, STATE, TANTIVY_VERSION
 from sgoped.web.render import counts_json, index_json, model_json, services_json, watcher_json
 from sgoped.web.replies import HealthReply, RefreshReply, StatsReply
 from sgoped.web.wire import reply
@@ -20,15 +20,16 @@ from sgoped.web.wire import reply
 async def health(request: web.Request) -> web.StreamResponse:
     """Tell how the daemon and its parts are; 200 for as long as it answers."""
     app = request.app
-    watcher = watcher_json(app[MEMORY])
+    watcher, index = watcher_json(app[MEMORY]), index_json(app[MEMORY])
     answer: HealthReply = {
-        "status": "degraded" if watcher["state"] == "degraded" else "healthy",
+        "status": "degraded" if watcher["state"] == "degraded" or index["problem"] else "healthy",
         "version": sgoped.__version__,
         "pid": os.getpid(),
         "uptime_seconds": uptime_seconds(app[BOUND].started_at),
         "watcher": watcher,
-        "index": index_json(app[MEMORY]),
+        "index": index,
         "services": {service.id: service.status for service in app[REGISTRY].services()},
+        "state": {"recovery": app[STATE].recovery},
         "sqlite": sqlite3.sqlite_version,
         "tantivy": app[TANTIVY_VERSION],
     }

@@ -188,7 +188,7 @@ def test_a_read_only_folder_is_told_and_forgotten(confined: DaemonProcess, folde
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """A daemon for which permissions count, whose system calls are made to fail."""
     home = tmp_path_factory.mktemp("plain") / "home"
-    daemon = processes.start(home, before=disks.unprivileged())
+    daemon = processes.start(home, wrapper=disks.unprivileged())
     try:
         yield daemon
         assert daemon.stop() == 0

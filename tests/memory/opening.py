@@ -24,10 +24,17 @@ def paths_below(home: Path) -> Paths:
 
 
 @asynccontextmanager
-async def opened(home: Path, bus: Bus | None = None) -> AsyncGenerator[Memory]:
+async def opened(
+    home: Path, bus: Bus | None = None, *, reconcile_seconds: float = 300.0
+) -> AsyncGenerator[Memory]:
     """A memory below ``home``, in step with the disk; opening it again is a restart."""
     paths = paths_below(home)
-    settings = Settings(quiet_seconds=0.02, max_delay_seconds=0.1, poll_seconds=0.2)
+    settings = Settings(
+        quiet_seconds=0.02,
+        max_delay_seconds=0.1,
+        poll_seconds=0.2,
+        reconcile_seconds=reconcile_seconds,
+    )
     async with (
         open_state(paths.state_db, paths.backups_dir) as state,
         open_memory(paths, settings, state, bus or Bus()) as memory,

@@ -326,7 +326,7 @@ async def test_a_kill_before_the_catalogue_is_saved_loses_no_hidden_name(tmp_pat
             (root / ".x1").write_text("changed")
             settle(worker)
             assert not list(worker.table.pending())
-            worker._kept_names.rebuild()
+            worker._kept_names.rebuild("on purpose")
             settle(worker)
             assert by_dot(worker) == {".x1", ".x2"}
             worker.close()

@@ -10,7 +10,14 @@ from sgoped.memory import deferred
 from sgoped.memory.bodies import BodyIndex
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.kept import KeptIndex
-from sgoped.memory.pacing import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, Pause
+from sgoped.memory.pacing import (
+    FIRST_PAUSE_SECONDS,
+    LAST_PAUSE_SECONDS,
+    LAST_RETRY_SECONDS,
+    Pause,
+    Retry,
+)
+from sgoped.memory.repairs import Repairs
 from sgoped.memory.store import Store, open_store
 from sgoped.memory.worker import IndexWorker
 
@@ -132,7 +139,7 @@ async def test_an_index_that_breaks_before_its_first_commit_is_made_again(
 
 def test_an_index_made_again_before_its_first_commit_holds_nothing_twice(tmp_path: Path) -> None:
     index = BodyIndex(tmp_path)
-    kept = KeptIndex(index, lambda: None)
+    kept = KeptIndex(index, lambda: None, Repairs())
     for _ in range(2):
         kept.start_afresh()
         assert kept.put(0, lambda: index.add_text(0, "a.txt", "words"))
@@ -248,7 +255,7 @@ async def test_similar_names_are_found_while_the_folder_is_away(
 def test_an_index_is_made_again_a_few_times_only(tmp_path: Path) -> None:
     index = BodyIndex(tmp_path)
     made = []
-    kept = KeptIndex(index, lambda: made.append(1))
+    kept = KeptIndex(index, lambda: made.append(1), Repairs())
 
     def broken() -> None:
         raise IndexBrokenError("on purpose")
@@ -281,3 +288,20 @@ def test_pauses_grow_with_a_backlog_and_start_over_after_it(
     assert lengths[:3] == pytest.approx([0.4, 0.8, 1.6], abs=0.11)
     assert max(lengths) == pytest.approx(LAST_PAUSE_SECONDS, abs=0.11)
     assert lengths[-1] == pytest.approx(FIRST_PAUSE_SECONDS, abs=0.11)
+
+
+def test_what_failed_is_tried_again_ever_later_and_at_once_when_more_fails() -> None:
+    retry, now, waits = Retry(), 50.0, []
+    assert retry.due(0, now) is None
+    for _ in range(12):
+        wait = retry.due(1, now)
+        assert wait is not None
+        waits.append(wait)
+        now += wait
+        assert retry.due(1, now) == 0
+        retry.begin(now)
+    assert waits[:4] == [1, 2, 4, 8]
+    assert waits[-1] == LAST_RETRY_SECONDS
+    assert retry.due(2, now) == 1
+    assert retry.due(0, now) is None
+    assert retry.due(1, now) == 1

@@ -13,7 +13,7 @@ from sgoped.memory.scanner import Entry
 from sgoped.memory.store import IndexMark, open_store
 from sgoped.memory.table import FileStatus, PathTable
 
-MARK = IndexMark(3, 4, 5, 6, 70, 8)
+MARK = IndexMark(3, 4, 5, 6, 70, 8, "names", "bodies")
 
 
 def filled() -> PathTable:
@@ -108,6 +108,8 @@ DAMAGES = (
     ),
     "update directory set path = x'65' where path = x'64'",
     'update directory set reasons = \'{"1": "another"}\'',
+    "delete from directory where path = x'64'",
+    "delete from mark",
     "update mark set mark = replace(mark, '70', '71')",
     "update mark set mark = replace(mark, '70', '7000000000')",
 )

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, Mask, WatchDescriptor
 
+from sgoped.memory import watcher
+from sgoped.memory.heartbeat import FILE_NAME, Rhythm
 from sgoped.memory.mounts import filesystem_of, network_filesystem
 from sgoped.memory.notification import (
     Inbox,
@@ -40,6 +42,12 @@ class Seen:
     paths: set[str] = field(default_factory=set)
     rescans: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong last."""
+        last = self.statuses[-1].last_trouble
+        return last.reason if last else ""
 
     def on_status(self, status: WatcherStatus) -> None:
         self.statuses.append(status)
@@ -74,6 +82,8 @@ async def watching(
     retry_seconds: float = 300.0,
     clock_of_sleep: Callable[[], float] = suspended_seconds,
     state: str = "native",
+    beat_folder: Path | None = None,
+    rhythm: Rhythm = Rhythm(),  # noqa: B008 - immutable
 ) -> AsyncIterator[Seen]:
     seen = Seen()
     async with open_watcher(
@@ -84,6 +94,8 @@ async def watching(
         observer=observer,
         retry_seconds=retry_seconds,
         clock_of_sleep=clock_of_sleep,
+        beat_folder=beat_folder,
+        rhythm=rhythm,
     ):
         await seen.until_state(state)
         if state != "degraded":
@@ -271,6 +283,7 @@ async def test_a_lost_queue_means_scanning_everything(root: Path) -> None:
         overflow = InotifyEvent(WatchDescriptor(-1), Mask(InotifyConstants.IN_Q_OVERFLOW), 0, b"")
         await asyncio.to_thread(made[0].inotify.handle_event, overflow)  # type: ignore[attr-defined]
         await seen.until(lambda: seen.rescans > before)
+        assert "more happened at once" in seen.trouble
         (root / "after.txt").write_text("x")
         await seen.until_seen("after.txt")
 
@@ -366,8 +379,92 @@ async def test_after_sleep_everything_is_scanned(root: Path) -> None:
     slept = [0.0]
     async with watching(root, clock_of_sleep=lambda: slept[0]) as seen:
         before = seen.rescans
+        assert seen.statuses[-1].last_trouble is None
         slept[0] = 3600.0
         await seen.until(lambda: seen.rescans > before)
+        assert "slept" in seen.trouble
+        assert (seen.statuses[-1].state, seen.statuses[-1].since) == (
+            "native",
+            seen.statuses[0].since,
+        )
+
+
+async def test_a_network_drive_is_polled(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher, "network_filesystem", lambda _: "nfs4")
+    (root / "sub").mkdir()
+    async with watching(root, state="polling") as seen:
+        assert seen.statuses[-1].reason == "the folder is on a network drive (nfs4)"
+        (root / "sub/a.txt").write_text("x")
+        await seen.until_seen("sub")
+
+
+class Deaf:
+    """Makes native observers of which no heartbeat is told while ``is_deaf``."""
+
+    def __init__(self, *, is_deaf: bool) -> None:
+        self.is_deaf = is_deaf
+        self.made = 0
+
+    def __call__(self, root: str, inbox: Inbox) -> Observation:
+        self.made += 1
+        tell = inbox.beat
+        inbox.beat = lambda: None if self.is_deaf else tell()  # type: ignore[method-assign]
+        return native_observer(root, inbox)
+
+
+SHORT = Rhythm(period_seconds=0.05, patience_seconds=1.0)
+
+
+async def test_a_heartbeat_that_is_not_felt_means_polling_until_it_is(
+    root: Path, tmp_path: Path
+) -> None:
+    deaf = Deaf(is_deaf=True)
+    async with watching(
+        root,
+        observer=deaf,
+        retry_seconds=0.1,
+        state="polling",
+        beat_folder=tmp_path / "own" / "beats",
+        rhythm=SHORT,
+    ) as seen:
+        assert seen.statuses[-1].reason == seen.trouble == "file notifications do not arrive"
+        (root / "a.txt").write_text("x")
+        await seen.until_seen("")
+        deaf.is_deaf = False
+        await seen.until_state("native")
+        (root / "b.txt").write_text("x")
+        await seen.until_seen("b.txt")
+
+
+async def test_a_heartbeat_that_stops_begins_watching_anew(root: Path, tmp_path: Path) -> None:
+    deaf = Deaf(is_deaf=False)
+    async with watching(root, observer=deaf, beat_folder=tmp_path / "beats", rhythm=SHORT) as seen:
+        assert [status.state for status in seen.statuses] == ["native"]
+        deaf.is_deaf = True
+        await seen.until_state("degraded")
+        deaf.is_deaf = False
+        await seen.until(lambda: seen.statuses[-1].state in ("native", "polling"))
+        assert "do not arrive" in seen.trouble
+        assert deaf.made == 2
+
+
+async def test_hearts_go_on_beating_when_their_folder_is_taken_away(
+    root: Path, tmp_path: Path
+) -> None:
+    beats = tmp_path / "beats"
+    async with watching(root, beat_folder=beats, rhythm=SHORT) as seen:
+        shutil.rmtree(beats)
+        await seen.until(lambda: len(seen.statuses) >= 3)
+        await seen.until_state("native")
+        assert (beats / FILE_NAME).exists()
+
+
+async def test_without_a_place_for_a_heartbeat_watching_works(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    async with watching(root, beat_folder=tmp_path / "file" / "beats", rhythm=SHORT) as seen:
+        (root / "a.txt").write_text("x")
+        await seen.until_seen("a.txt")
+        assert seen.trouble == ""
 
 
 async def test_an_error_in_the_factory_does_not_end_watching(root: Path) -> None:

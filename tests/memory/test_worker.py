@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 from collections.abc import AsyncGenerator, Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sgoped.memory import beneath, reading
 from sgoped.memory.document import Kind
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.relevance import Concept, Plan
@@ -351,6 +353,53 @@ async def test_a_fifo_is_never_opened_and_a_link_never_followed(tmp_path: Path) 
             settle(worker)
             assert [worker.table.path(pid) for pid in worker.table.pids()] == ["real.txt"]
             assert bodies_with(worker, "canary") == []
+            worker.close()
+
+        await in_thread(work)
+
+
+async def test_a_file_that_fails_to_be_read_for_a_moment_is_read_when_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "broken.txt").write_text("heron")
+    (root / "whole.txt").write_text("stork")
+    failures = [errno.EIO, errno.EIO, errno.EACCES]
+    open_file = beneath.open_file
+
+    def moody(name: str, fd: int) -> tuple[int, os.stat_result]:
+        if name == "broken.txt" and failures:
+            raise OSError(failures[0], os.strerror(failures.pop(0)))
+        return open_file(name, fd)
+
+    monkeypatch.setattr(reading, "open_file", moody)
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            worker = make(tmp_path, store)
+            settle(worker)
+            pid = worker.table.find("broken.txt")
+            assert pid is not None
+            told, reasons, generations = [], [worker.table.reasons.get(pid)], [worker.generation]
+            for _ in range(3):
+                worker.retry_failed()
+                while worker.has_work:
+                    told += worker.step().indexed
+                reasons.append(worker.table.reasons.get(pid))
+                generations.append(worker.generation)
+            assert reasons == [
+                "cannot be read: Input/output error",
+                "cannot be read: Input/output error",
+                "cannot be read: Permission denied",
+                None,
+            ]
+            # The same failure again changes nothing that could be seen.
+            assert generations[0] == generations[1] < generations[2]
+            assert told == ["broken.txt"]
+            assert bodies_with(worker, "heron") == ["broken.txt"]
+            worker.retry_failed()
+            assert not worker.has_work
             worker.close()
 
         await in_thread(work)
