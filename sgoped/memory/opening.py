@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from sgoped.background import background
 from sgoped.config import Settings
+from sgoped.errors import StorageError
 from sgoped.events import Bus, WatcherChanged
 from sgoped.memory.files import Files
 from sgoped.memory.indexer import Indexer, open_indexer
@@ -20,6 +22,8 @@ from sgoped.memory.versions import Versions
 from sgoped.memory.watcher import WatcherStatus, open_watcher
 from sgoped.paths import Paths
 from sgoped.state import State
+
+_LOG = logging.getLogger(__name__)
 
 # In a small folder watching has begun by then, so that a start does not look like a trouble.
 WATCH_WAIT_SECONDS = 0.25
@@ -34,10 +38,20 @@ async def _reconcile_regularly(indexer: Indexer, seconds: float) -> None:
         indexer.report(None)
 
 
+def _clean_up(files: Files, versions: Versions, unfinished: Iterable[tuple[str, str]]) -> None:
+    """Remove what a killed daemon left half-done, beside the person's files and of versions."""
+    files.sweep_temporary_files(unfinished)
+    try:
+        versions.prune()
+    except StorageError as error:
+        _LOG.warning("%s; what a crash left there stays", error.message)
+
+
 async def _watch(
     root: Path,
     settings: Settings,
     files: Files,
+    versions: Versions,
     indexer: Indexer,
     on_status: Callable[[WatcherStatus], None],
 ) -> None:
@@ -48,7 +62,7 @@ async def _watch(
     begins with a scan of its own.
     """
     await indexer.scanned.wait()
-    await asyncio.to_thread(files.sweep_temporary_files, indexer.unfinished)
+    await asyncio.to_thread(_clean_up, files, versions, indexer.unfinished)
     async with open_watcher(root, settings, on_status=on_status, on_paths=indexer.report):
         await asyncio.Event().wait()
 
@@ -100,7 +114,7 @@ async def open_memory(
 
         await stack.enter_async_context(
             background(
-                watch=_watch(root, settings, files, indexer, on_status),
+                watch=_watch(root, settings, files, versions, indexer, on_status),
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
             )
         )
