@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from sgoped.background import background
@@ -50,10 +51,9 @@ def _clean_up(files: Files, versions: Versions, unfinished: Iterable[tuple[str, 
 async def _watch(
     root: Path,
     settings: Settings,
-    files: Files,
-    versions: Versions,
     indexer: Indexer,
     on_status: Callable[[WatcherStatus], None],
+    clean_up: Callable[[Iterable[tuple[str, str]]], None],
 ) -> None:
     """Watch for ever, once the first scan is over.
 
@@ -62,7 +62,7 @@ async def _watch(
     begins with a scan of its own.
     """
     await indexer.scanned.wait()
-    await asyncio.to_thread(_clean_up, files, versions, indexer.unfinished)
+    await asyncio.to_thread(clean_up, indexer.unfinished)
     async with open_watcher(root, settings, on_status=on_status, on_paths=indexer.report):
         await asyncio.Event().wait()
 
@@ -114,7 +114,9 @@ async def open_memory(
 
         await stack.enter_async_context(
             background(
-                watch=_watch(root, settings, files, versions, indexer, on_status),
+                watch=_watch(
+                    root, settings, indexer, on_status, partial(_clean_up, files, versions)
+                ),
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
             )
         )

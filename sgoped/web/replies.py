@@ -361,6 +361,22 @@ class IndexStatusReply(TypedDict):
     progress: Annotated[float, Field(ge=0, le=1)]
 
 
+class StateReply(TypedDict):
+    """How `state.db` is; both are empty when all is well."""
+
+    recovery: Annotated[str, Field(description="What the last start repaired.")]
+    problem: Annotated[str, Field(description="Why it cannot be used now, and what to do.")]
+
+
+class ProcessReply(TypedDict):
+    """What the process holds; null where the system does not tell."""
+
+    resident_bytes: int | None
+    open_files: int | None
+    threads: int | None
+    tasks: Annotated[int, Field(description="Of the event loop.")]
+
+
 class HealthReply(TypedDict):
     """The daemon and its parts."""
 
@@ -371,6 +387,8 @@ class HealthReply(TypedDict):
     watcher: WatcherReply
     index: IndexStatusReply
     services: Annotated[dict[str, str], Field(description="Status by service id.")]
+    state: StateReply
+    process: ProcessReply
     sqlite: str
     tantivy: str
 

@@ -30,11 +30,11 @@ FAILURES = (OSError, http.client.HTTPException)
 Outcome = Mapping[str, bytes | None]
 
 
-class Lost(AssertionError):
+class LostError(AssertionError):
     """Something acknowledged is not there."""
 
 
-class Torn(AssertionError):
+class TornError(AssertionError):
     """Something is there in part."""
 
 
@@ -92,10 +92,9 @@ class Connection:
         events: list[dict[str, Any]] = []
         headers = {"Content-Type": "application/json"}
         self._connection.request("POST", "/api/chat/stream", json.dumps(body), headers)
-        with contextlib.suppress(*FAILURES):
-            for line in self._connection.getresponse():
-                if line.startswith(b"data: "):
-                    events.append(json.loads(line[6:]))
+        with contextlib.suppress(*FAILURES, ValueError):
+            lines = iter(self._connection.getresponse())
+            events.extend(json.loads(line[6:]) for line in lines if line.startswith(b"data: "))
         return events
 
     def close(self) -> None:
@@ -246,9 +245,7 @@ class FileWorker(Worker):
     def _delete(self, connection: Connection, path: str) -> None:
         old = self.files.known[path]
         self.files.doubt = [{path: old}, {path: None}]
-        done = self.acknowledged(
-            connection.ask("DELETE", f"/api/files/content?path={quote(path)}")
-        )
+        done = self.acknowledged(connection.ask("DELETE", f"/api/files/content?path={quote(path)}"))
         self.files.remember(path, done["version"], old)
         self.files.apply({path: None})
 
@@ -300,7 +297,7 @@ class FileWorker(Worker):
             path = file.relative_to(self.root).as_posix()
             unfinished = TEMPORARY.fullmatch(file.name)  # swept at the next start
             if file.is_file() and not unfinished and path not in self.files.known:
-                raise Lost(f"{path} should not be there (any more)")
+                raise LostError(f"{path} should not be there (any more)")
 
     def _settle(self) -> None:
         if not self.files.doubt:
@@ -310,8 +307,8 @@ class FileWorker(Worker):
         if found not in outcomes:
             for path, data in found.items():
                 if data is not None and not is_whole(data):
-                    raise Torn(f"{path} after a change that was cut off")
-            raise Lost(f"neither before nor after a change: {sorted(found)}")
+                    raise TornError(f"{path} after a change that was cut off")
+            raise LostError(f"neither before nor after a change: {sorted(found)}")
         self.tally.doubtful += 1
         self.tally.happened += found == outcomes[-1]
         if found == outcomes[-1] and len(outcomes) == 3:
@@ -325,11 +322,11 @@ class FileWorker(Worker):
         """Every acknowledged version of ``paths`` is listed, and one of each can be restored."""
         for old, new, kept in self.files.split:
             if missing := kept - listed_versions(connection, old, new):
-                raise Lost(f"{len(missing)} versions of {old}, renamed {new}")
+                raise LostError(f"{len(missing)} versions of {old}, renamed {new}")
         self.files.split = []
         for path in paths:
             if missing := set(self.files.versions[path]) - listed_versions(connection, path):
-                raise Lost(f"{len(missing)} versions of {path}")
+                raise LostError(f"{len(missing)} versions of {path}")
             self.restore(connection, path)
             check_content(path, read_or_none(self.root / path), self.files.known[path])
 
@@ -343,8 +340,8 @@ def check_content(path: str, found: bytes | None, expected: bytes) -> None:
     if found == expected:
         return
     if found is None:
-        raise Lost(f"{path} is gone")
-    raise Lost(f"{path} holds something else") if is_whole(found) else Torn(path)
+        raise LostError(f"{path} is gone")
+    raise LostError(f"{path} holds something else") if is_whole(found) else TornError(path)
 
 
 class Learner(Worker):
@@ -401,9 +398,9 @@ class Learner(Worker):
     def _check(self, path: str, data: bytes) -> None:
         found = read_or_none(self.root / path)
         if found is None:
-            raise Lost(f"{path} is gone")
+            raise LostError(f"{path} is gone")
         if data.strip() not in found or not found.endswith(b"\n"):
-            raise Torn(path)
+            raise TornError(path)
 
 
 class Administrator(Worker):
@@ -462,9 +459,9 @@ class Administrator(Worker):
                 self.services |= {key: intended} if intended is not None else {}
         self._in_doubt = {}
         if found != self.services:
-            raise Lost(f"services: {found} instead of {self.services}")
+            raise LostError(f"services: {found} instead of {self.services}")
         if default != self.default:
-            raise Lost(f"default model: {default!r} instead of {self.default!r}")
+            raise LostError(f"default model: {default!r} instead of {self.default!r}")
 
 
 class Editor(Worker):

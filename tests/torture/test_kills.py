@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -51,7 +51,6 @@ class Storm:
     longest_start: float = 0.0
     longest_settling: float = 0.0
     starts: int = 0
-    _port: int = field(default=0, init=False)
 
     @property
     def root(self) -> Path:
@@ -122,10 +121,9 @@ class Storm:
         began = time.monotonic()
         while True:
             _, health = connection.ask("GET", "/health")
-            index = health["index"]
-            if index["verified"] and not index["pending"] and health["watcher"]["since"]:
-                if health["watcher"]["state"] == "native":
-                    break
+            index, watching = health["index"], health["watcher"]["state"] == "native"
+            if index["verified"] and not index["pending"] and watching:
+                break
             assert time.monotonic() < began + SETTLE_SECONDS, health
             time.sleep(0.005)
         self.longest_settling = max(self.longest_settling, time.monotonic() - began)
@@ -193,7 +191,6 @@ def test_a_storm_of_kills_loses_and_tears_nothing(
     workers += [Editor("disk", SEED, root), Reader("reader", SEED, root)]
     storm = Storm(home, random.Random(SEED), workers)
     began = time.monotonic()
-    print(f"seed {SEED}")
     for number in range(1, scale.kills + 1):
         daemon = storm.start()
         try:
