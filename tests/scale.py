@@ -39,7 +39,7 @@ class Scale:
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
         "small": Scale(
-            kills=60,
+            kills=8,
             stateful_runs=4,
             stateful_steps=20,
             api_examples=8,
