@@ -119,8 +119,12 @@ class IndexWorker:
             self._rename_all()
         if self._kept_bodies.agree(mark.bodies_stamp, mark.bodies_count, mark.next_pid):
             self._reread(self._kept_bodies.missing(self.table.with_content()))
+            self._kept_bodies.drop_others(self.table.pids())
         else:
             self._reread_all()
+        if not (self._kept_names.mended or self._kept_bodies.mended):
+            # Otherwise an index may still hold something under a pid that is free.
+            self.table.reclaim()
         self._queue(self.table.pending())
 
     def _rename_all(self) -> None:
