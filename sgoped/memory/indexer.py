@@ -44,7 +44,7 @@ class IndexStatus:
     Attributes:
         generation: Rises with every visible change.
         documents: Files and folders that can be suggested.
-        pending: Files whose content is not indexed yet.
+        pending: Files whose name or content is not indexed yet.
         verified: Whether the disk was compared with the catalogue since the start.
         progress: Share of the files that are done, 0 to 1.
         problem: Why indexing stopped or is incomplete; empty when all is well.

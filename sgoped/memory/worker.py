@@ -236,8 +236,10 @@ class IndexWorker:
 
     @property
     def pending(self) -> int:
-        """Files whose present content cannot be found yet."""
-        return self.table.status_counts[FileStatus.PENDING] + self._uncommitted
+        """Files of which the name or the present content cannot be found yet."""
+        names = len(self._unnamed) + len(self._recognised)
+        contents = self.table.status_counts[FileStatus.PENDING] + self._uncommitted
+        return max(names, contents, int(self.names.dirty))
 
     def step(self, seconds: float = STEP_SECONDS, *, urgent: bool = False) -> StepOutcome:
         """Index for about ``seconds``: names first, then contents; commit when it pays.

@@ -95,6 +95,32 @@ async def test_a_kill_between_the_index_commit_and_the_catalogue_loses_nothing(
         await in_thread(work)
 
 
+async def test_a_name_that_waits_is_pending_though_its_content_is_indexed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "one.txt").write_text("words")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            first = make(tmp_path, store)
+            first.look_at(["one.txt"])
+            first.step(0.0, urgent=True)  # no time for its name
+            first._index_bodies(1.0)
+            first._commit()
+            first.names.close()
+            first.bodies.close()
+            second = make(tmp_path, store)
+            assert second.table.statuses[0] == FileStatus.INDEXED
+            assert second.names.by_start("one", 5) == []
+            assert second.pending == 1
+            settle(second)
+            assert second.names.by_start("one", 5) == [0]
+            assert second.pending == 0
+            second.close()
+
+        await in_thread(work)
+
+
 async def test_churn_makes_the_table_no_longer_over_restarts(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

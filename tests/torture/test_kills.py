@@ -22,6 +22,7 @@ from tests.torture.storm import (
     Editor,
     FileWorker,
     Learner,
+    LostError,
     Reader,
     Worker,
 )
@@ -170,11 +171,18 @@ def _indexed(connection: Connection) -> Iterator[str]:
             return
 
 
+def suggested_paths(connection: Connection, typed: str) -> list[str]:
+    _, suggested = connection.ask("GET", f"/api/files?q={typed}")
+    return [item["metadata"]["path"] for item in suggested]
+
+
 def check_found(connection: Connection, root: Path, path: str) -> None:
     """A file is suggested by its name, and found by a word that only it holds."""
     stem = Path(path).stem.rpartition("_")[2]
-    _, suggested = connection.ask("GET", f"/api/files?q={stem}")
-    assert path in [item["metadata"]["path"] for item in suggested], path
+    if path not in (suggested := suggested_paths(connection, stem)):
+        time.sleep(2)
+        later = path in suggested_paths(connection, stem)
+        raise LostError(f"{path} is not in {suggested}; 2 s later: {later}")
     head = (root / path).read_bytes()[:5_000].decode(errors="ignore").split()
     word = next(word for word in head if word.startswith("zo") and word.endswith("o"))
     _, found = connection.ask("GET", f"/api/search?q={word}")
