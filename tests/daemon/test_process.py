@@ -95,8 +95,9 @@ def test_a_signal_at_any_moment_of_a_start_leaves_nothing_behind(
 ) -> None:
     home = tmp_path / "home"
     began = time.monotonic()
-    start_daemon(home).stop()
+    daemon = start_daemon(home)
     usual = time.monotonic() - began
+    daemon.stop()
     for step in range(8):
         daemon = processes.spawn(home)
         with closing_by_kill(daemon):
