@@ -6,11 +6,12 @@ log is opened as immutable, and one with a log (its daemon was killed) is looked
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
@@ -23,7 +24,6 @@ _DAMAGE = frozenset(
 _PRIMARY = 0xFF
 _HAS_STEPS = "select count(*) from sqlite_master where name = '_sqlite_migrations'"
 _STEPS = "select name from _sqlite_migrations"
-_UNREADABLE_ROWS = "select count(*) from service where not json_valid(config)"
 
 
 class Finding(Enum):
@@ -80,10 +80,20 @@ def _judge(connection: sqlite3.Connection, known_steps: frozenset[str]) -> Findi
         return Finding.EMPTY
     if {name for (name,) in connection.execute(_STEPS)} - known_steps:
         return Finding.NEWER
-    with suppress(sqlite3.OperationalError):  # a first start that was killed has no table yet
-        if connection.execute(_UNREADABLE_ROWS).fetchone()[0]:
-            return Finding.DAMAGED
-    return Finding.SOUND
+    return Finding.SOUND if _is_readable(connection) else Finding.DAMAGED
+
+
+def _is_readable(connection: sqlite3.Connection) -> bool:
+    """Whether the texts that a start depends on can be read; integrity_check does not look."""
+    try:
+        for _, _, _, config in connection.execute("select id, kind, name, config from service"):
+            json.loads(config)
+        connection.execute("select key, value from value").fetchall()
+    except sqlite3.OperationalError as error:
+        return not is_damage(error)  # a first start that was killed has no tables yet
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager

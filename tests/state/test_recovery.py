@@ -77,6 +77,11 @@ def garble_a_service(path: Path) -> None:
         connection.execute("update service set config = '{\"host\": '")
 
 
+def garble_a_name(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("update service set name = cast(x'ff41' as text)")
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -89,6 +94,7 @@ def garble_a_service(path: Path) -> None:
         remove,
         make_a_directory,
         garble_a_service,
+        garble_a_name,
     ],
 )
 async def test_a_damaged_file_is_kept_aside_and_the_newest_backup_takes_its_place(
