@@ -21,6 +21,7 @@ _DAMAGED = (
     "state.db is damaged; restart sgoped, and its newest good backup takes its place (the damaged "
     "file is kept)"
 )
+_CODES = (("full", "storage_full"), ("readonly", "read_only"))
 
 Result = TypeVar("Result")
 
@@ -79,11 +80,8 @@ class State:
             if is_damage(error):
                 self.note_damage()
                 raise StorageError(_DAMAGED) from error
-            full = "full" in str(error)
-            raise StorageError(
-                f"state.db cannot be used: {error}",
-                code="storage_full" if full else "storage_failed",
-            ) from error
+            code = next((code for word, code in _CODES if word in str(error)), None)
+            raise StorageError(f"state.db cannot be used: {error}", code=code) from error
         except ValueError as error:  # a stored text that is not what was stored
             self.note_damage()
             raise StorageError(_DAMAGED) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import AsyncGenerator
@@ -75,6 +76,7 @@ async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
     known_steps = frozenset(step.__name__ for step in STEPS)
     backups = Backups(backups_dir, known_steps)
     async with AsyncExitStack() as stack:
+        await asyncio.to_thread(_refuse_unwritable, path)
         try:
             recovery = await asyncio.to_thread(recover, path, backups, known_steps)
             is_stale = await asyncio.to_thread(_is_stale, path, backups)
@@ -100,6 +102,14 @@ def _is_stale(path: Path, backups: Backups) -> bool:
     backed_up_at = backups.latest.stat().st_mtime
     files = (path, path.with_name(f"{path.name}-wal"))
     return any(file.exists() and file.stat().st_mtime > backed_up_at for file in files)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """SQLite would open it for reading, and leave a log behind that nobody can write either."""
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+            raise StartupError(f"{file} cannot be read and written; change its permissions")
 
 
 def _unusable(path: Path, error: Exception) -> StartupError:

@@ -160,6 +160,23 @@ def test_a_home_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path
     home.chmod(0o700)
 
 
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal"])
+def test_a_state_that_cannot_be_written_is_an_error_that_names_it(
+    tmp_path: Path, name: str
+) -> None:
+    if os.geteuid() == 0 and shutil.which(WITHOUT_ROOTS_POWER[0]) is None:
+        pytest.skip("root writes everywhere")
+    home = tmp_path / "me"
+    file = home / ".local/share/sgoped" / name
+    file.parent.mkdir(mode=0o700, parents=True)
+    file.touch(mode=0o400)
+    with started_by_home_alone(home) as (process, log):
+        assert process.wait(processes.START_SECONDS) == 1
+    assert f"{file} cannot be read and written" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert [each.name for each in file.parent.glob("state.db*")] == [name]
+
+
 @contextmanager
 def started_by_home_alone(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """As a person starts it who never heard of --home; a root without root's power to write."""
