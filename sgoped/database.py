@@ -21,6 +21,8 @@ from sgoped.errors import StartupError
 if TYPE_CHECKING:
     from sqlite_utils import Database as Tables
 
+BUSY_SECONDS = 10.0
+
 Result = TypeVar("Result")
 Step: TypeAlias = "Callable[[Tables], None]"
 
@@ -67,8 +69,9 @@ class Database:
 
 
 def _connect(path: Path, steps: Sequence[Step], synchronous: str) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+    if not path.exists():
+        path.touch(mode=0o600)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
     try:
         applied = _applied_steps(connection)
         _refuse_newer(applied, path, steps)

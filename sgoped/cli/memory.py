@@ -27,6 +27,7 @@ def _status_lines(url: str, health: dict[str, Any]) -> list[str]:
     services = [
         f"  {one_line(name)}: {one_line(state)}" for name, state in health["services"].items()
     ]
+    kept = [f"state: {one_line(told)}" for told in health["state"].values() if told]
     running = f"sgoped {health['version']} at {url}, pid {health['pid']}"
     return [
         f"{health['status']}: {running}, up {_duration(health['uptime_seconds'])}",
@@ -34,6 +35,7 @@ def _status_lines(url: str, health: dict[str, Any]) -> list[str]:
         f"index: {index['documents']:,} documents, {index['pending']:,} waiting{progress}",
         f"services: {'none' if not services else ''}".rstrip(),
         *services,
+        *kept,
     ]
 
 

@@ -9,7 +9,6 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +46,8 @@ def announced(path: Path, content: dict[str, Any]) -> Iterator[None]:
         path: Where clients look.
         content: ``{pid, url, socket, version, started_at}``.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)  # of one that was killed here
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "w", encoding="utf-8") as file:

@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import aiohttp
@@ -227,7 +227,8 @@ class Registry:
             return ConfiguredService(row.id, row.kind, row.name, row.enabled, None, None, status)
         from_environment = bool(row.config.get(environment.KEY_MARK))
         self._keys.keep(row.id, config, from_environment=from_environment)
-        service.discovered = tuple(json.loads(discovered)) if discovered else ()
+        with suppress(ValueError, TypeError):  # it is asked again anyway
+            service.discovered = tuple(map(str, json.loads(discovered or "[]")))
         return service
 
     def _made(self, kind: str, config: ServiceConfig) -> KeylessService:

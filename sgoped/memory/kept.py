@@ -19,6 +19,9 @@ class KeptIndex:
 
     Deleting costs as much as adding, so it is only done for pids that may be there; in a first
     indexing none is.
+
+    Attributes:
+        mended: Whether the index was found to be newer than the catalogue, or incomplete.
     """
 
     def __init__(
@@ -28,7 +31,7 @@ class KeptIndex:
         self._repairs = repairs
         self._start_over = start_over
         self._held = bytearray()
-        self._mended = False
+        self.mended = False
         self._rebuilds = 0
         self._rebuilt_at = 0.0
 
@@ -73,19 +76,19 @@ class KeptIndex:
         self._held = bytearray(next_pid)
         for pid in pids:
             self._held[pid] = 1
-        self._mended = True
+        self.mended = True
         return True
 
     def missing(self, pids: Iterable[int]) -> list[int]:
         """Which of ``pids``, that should be held, are not; all are, unless a kill was mended."""
-        return [pid for pid in pids if not self.may_hold(pid)] if self._mended else []
+        return [pid for pid in pids if not self.may_hold(pid)] if self.mended else []
 
     def drop_others(self, pids: Iterable[int]) -> None:
         """After a kill was mended, remove all but ``pids``: what lacked its commit when it came.
 
         Nobody is shown them, but they would take the places of what can be shown.
         """
-        if self._mended:
+        if self.mended:
             wanted = set(pids)
             for pid in range(len(self._held)):
                 if pid not in wanted:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from sgoped.background import background
 from sgoped.config import Settings
@@ -56,10 +57,9 @@ def _clean_up(files: Files, versions: Versions, unfinished: Iterable[tuple[str, 
 async def _watch(
     paths: Paths,
     settings: Settings,
-    files: Files,
-    versions: Versions,
     indexer: Indexer,
     on_status: Callable[[WatcherStatus], None],
+    clean_up: Callable[[Iterable[tuple[str, str]]], None],
 ) -> None:
     """Watch for ever, once the first scan is over.
 
@@ -68,7 +68,7 @@ async def _watch(
     begins with a scan of its own.
     """
     await indexer.scanned.wait()
-    await asyncio.to_thread(_clean_up, files, versions, indexer.unfinished)
+    await asyncio.to_thread(clean_up, indexer.unfinished)
     async with open_watcher(
         paths.memory_dir,
         settings,
@@ -132,7 +132,9 @@ async def open_memory(
 
         await stack.enter_async_context(
             background(
-                watch=_watch(paths, settings, files, versions, indexer, on_status),
+                watch=_watch(
+                    paths, settings, indexer, on_status, partial(_clean_up, files, versions)
+                ),
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
                 check=check_regularly(indexer, settings.reconcile_seconds),
             )

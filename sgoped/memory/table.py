@@ -79,6 +79,8 @@ class PathTable:
         self._children: list[dict[str, int]] = []
         self._number_of: dict[str, int] = {}
         self._namesakes: dict[str, int | list[int]] = {}
+        self._free = array("I")
+        self._nothing: dict[str, int] = {}  # of every directory that is gone
         self.version = 0
         self.kind_counts = [0] * len(KINDS)
         self.status_counts = [0] * len(FileStatus)
@@ -98,19 +100,8 @@ class PathTable:
 
     @property
     def next_pid(self) -> int:
-        """The pid the next new path gets; pids are never used twice."""
+        """No pid from here on was ever given out."""
         return len(self.names)
-
-    def reserve(self, next_pid: int) -> None:
-        """Leave unused rows so that no pid below ``next_pid`` is handed out again."""
-        missing = next_pid - len(self.names)
-        if missing > 0:
-            self.names.extend([None] * missing)
-            for column in (self.sizes, self.mtimes_ns, self.ctimes_ns, self.inodes):
-                column.frombytes(bytes(8 * missing))
-            self._directory_of.frombytes(bytes(self._directory_of.itemsize * missing))
-            self.kinds.extend(bytes(missing))
-            self.statuses.extend(bytes(missing))
 
     # -- reading
 
@@ -182,16 +173,12 @@ class PathTable:
 
     def namesakes(self, name: str) -> list[int]:
         """The pids whose last component is ``name``."""
-        found = self._namesakes.get(name)
-        if found is None:
-            return []
+        found = self._namesakes.get(name, ())
         return [found] if isinstance(found, int) else list(found)
 
     def count_namesakes(self, name: str) -> int:
         """How many paths end in ``name``."""
-        found = self._namesakes.get(name)
-        if found is None:
-            return 0
+        found = self._namesakes.get(name, ())
         return 1 if isinstance(found, int) else len(found)
 
     def pids(self) -> Iterator[int]:
@@ -269,23 +256,34 @@ class PathTable:
         kind: Kind,
         status: FileStatus = FileStatus.PENDING,
     ) -> int:
-        """Add a path that is not there yet; returns its pid."""
-        pid, code, number = len(self.names), _KIND_CODES[kind], self._number(directory)
-        self.sizes.append(entry.size)
-        self.mtimes_ns.append(entry.mtime_ns)
-        self.ctimes_ns.append(entry.ctime_ns)
-        self.inodes.append(entry.inode)
-        self._directory_of.append(number)
-        self.kinds.append(code)
-        self.statuses.append(status)
+        """Add a path that is not there yet; returns its pid.
+
+        No pid is used twice while the program runs, since a search that found the old path would
+        tell the new one; only those that ``reclaim`` found are used again.
+        """
+        code, number = _KIND_CODES[kind], self._number(directory)
+        pid = self._free.pop() if self._free else self._new_row()
+        self.touch(pid, entry)
+        self._directory_of[pid] = number
+        self.kinds[pid] = code
+        self.statuses[pid] = status
         self.kind_counts[code] += 1
         self.status_counts[status] += kind is not Kind.FOLDER
         # The name last: it is what makes the pid a living one to other threads.
-        self.names.append(entry.name)
+        self.names[pid] = entry.name
         self._children[number][entry.name] = pid
         self._add_namesake(entry.name, pid)
         self.version += 1
         return pid
+
+    def _new_row(self) -> int:
+        for column in (self.sizes, self.mtimes_ns, self.ctimes_ns, self.inodes):
+            column.append(0)
+        self._directory_of.append(0)
+        self.kinds.append(0)
+        self.statuses.append(0)
+        self.names.append(None)
+        return len(self.names) - 1
 
     def load(self, columns: TableColumns) -> None:
         """Make an empty table hold ``columns``, which it takes over.
@@ -308,6 +306,11 @@ class PathTable:
         for pid, name in enumerate(columns.names):
             if name is not None:
                 self._add_namesake(name, pid)
+
+    def reclaim(self) -> None:
+        """Let new paths have the pids that are free now, while nobody searches yet."""
+        self._free = array("I", (pid for pid, name in enumerate(self.names) if name is None))
+        self._free.reverse()  # the lowest first, so that new paths of a directory are a run
 
     def touch(self, pid: int, entry: Entry) -> None:
         """Remember what ``stat`` says now."""
@@ -350,6 +353,8 @@ class PathTable:
         name = self.names[pid]
         if name is None:
             return
+        if self.kind(pid) is Kind.FOLDER:
+            self._forget_directory(self.path(pid) or "")
         self.names[pid] = None
         self._children[self._directory_of[pid]].pop(name, None)
         self._drop_namesake(name, pid)
@@ -366,6 +371,13 @@ class PathTable:
             self._children.append({})
             self._number_of[directory] = number
         return number
+
+    def _forget_directory(self, directory: str) -> None:
+        """Let go of what an empty directory holds; its number and path stay, for other threads."""
+        number = self._number_of.get(directory)
+        if number is not None and not self._children[number]:
+            del self._number_of[directory]
+            self._children[number] = self._nothing
 
     def _add_namesake(self, name: str, pid: int) -> None:
         found = self._namesakes.get(name)

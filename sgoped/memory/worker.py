@@ -99,8 +99,12 @@ class IndexWorker:
             self._rename_all()
         if self._kept_bodies.agree(mark.bodies, mark.next_pid):
             self._reread(self._kept_bodies.missing(self.table.with_content()))
+            self._kept_bodies.drop_others(self.table.pids())
         else:
             self._reread_all()
+        if not (self._kept_names.mended or self._kept_bodies.mended):
+            # Otherwise an index may still hold something under a pid that is free.
+            self.table.reclaim()
         self._queue(self.table.pending())
 
     def _rename_all(self) -> None:
@@ -221,8 +225,10 @@ class IndexWorker:
 
     @property
     def pending(self) -> int:
-        """Files whose present content cannot be found yet."""
-        return self.table.status_counts[FileStatus.PENDING] + self._uncommitted
+        """Files of which the name or the present content cannot be found yet."""
+        names = len(self._unnamed) + len(self._recognised)
+        contents = self.table.status_counts[FileStatus.PENDING] + self._uncommitted
+        return max(names, contents, int(self.names.dirty))
 
     @property
     def pending_names(self) -> int:

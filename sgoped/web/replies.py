@@ -387,11 +387,19 @@ class IndexStatusReply(TypedDict):
 
 
 class StateReply(TypedDict):
-    """What must survive."""
+    """How `state.db` is; both are empty when all is well."""
 
-    recovery: Annotated[
-        str, Field(description="What was done about a damaged state.db at the start; or empty.")
-    ]
+    recovery: Annotated[str, Field(description="What the last start repaired.")]
+    problem: Annotated[str, Field(description="Why it cannot be used now, and what to do.")]
+
+
+class ProcessReply(TypedDict):
+    """What the process holds; null where the system does not tell."""
+
+    resident_bytes: int | None
+    open_files: int | None
+    threads: int | None
+    tasks: Annotated[int, Field(description="Of the event loop.")]
 
 
 class HealthReply(TypedDict):
@@ -405,6 +413,7 @@ class HealthReply(TypedDict):
     index: IndexStatusReply
     services: Annotated[dict[str, str], Field(description="Status by service id.")]
     state: StateReply
+    process: ProcessReply
     sqlite: str
     tantivy: str
 

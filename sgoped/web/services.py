@@ -101,7 +101,12 @@ async def _save(
     return reply(answer)
 
 
-@endpoint("services", parameters=(SERVICE_ID,), returns=SuccessReply, fails=(400, 404, 500, 507))
+@endpoint(
+    "services",
+    parameters=(SERVICE_ID,),
+    returns=SuccessReply,
+    fails=(400, 403, 404, 500, 507),
+)
 async def remove_service(request: web.Request) -> web.StreamResponse:
     """Remove a service; its key is remembered for some minutes, in case it is added again."""
     service_id = SERVICE_ID.read(request)
@@ -109,7 +114,7 @@ async def remove_service(request: web.Request) -> web.StreamResponse:
     return _done(f"service {service_id} is removed")
 
 
-@endpoint("services", body=DefaultModel, returns=DefaultModelReply, fails=(404, 500, 507))
+@endpoint("services", body=DefaultModel, returns=DefaultModelReply, fails=(403, 404, 500, 507))
 async def set_default_model(request: web.Request) -> web.StreamResponse:
     """Choose the model that is used where none is named."""
     body = await read_body(request, DefaultModel)

@@ -11,6 +11,7 @@ from aiohttp import web
 import sgoped
 from sgoped.web.endpoint import endpoint
 from sgoped.web.keys import ACTIONS, BOUND, MEMORY, REGISTRY, SAVES, STATE, TANTIVY_VERSION
+from sgoped.web.process import process_json
 from sgoped.web.render import counts_json, index_json, model_json, services_json, watcher_json
 from sgoped.web.replies import HealthReply, RefreshReply, StatsReply
 from sgoped.web.wire import reply
@@ -20,16 +21,18 @@ from sgoped.web.wire import reply
 async def health(request: web.Request) -> web.StreamResponse:
     """Tell how the daemon and its parts are; 200 for as long as it answers."""
     app = request.app
-    watcher, index = watcher_json(app[MEMORY]), index_json(app[MEMORY])
+    watcher, index, state = watcher_json(app[MEMORY]), index_json(app[MEMORY]), app[STATE]
+    degraded = watcher["state"] == "degraded" or index["problem"] or state.problem
     answer: HealthReply = {
-        "status": "degraded" if watcher["state"] == "degraded" or index["problem"] else "healthy",
+        "status": "degraded" if degraded else "healthy",
         "version": sgoped.__version__,
         "pid": os.getpid(),
         "uptime_seconds": uptime_seconds(app[BOUND].started_at),
         "watcher": watcher,
         "index": index,
         "services": {service.id: service.status for service in app[REGISTRY].services()},
-        "state": {"recovery": app[STATE].recovery},
+        "state": {"recovery": state.recovery, "problem": state.problem},
+        "process": process_json(),
         "sqlite": sqlite3.sqlite_version,
         "tantivy": app[TANTIVY_VERSION],
     }

@@ -169,6 +169,22 @@ def test_a_linked_server_file_is_not_followed(
     assert sgoped("status", "--home", str(tmp_path)).returncode == 3
 
 
+def test_status_tells_of_a_state_that_was_restored(
+    sgoped: Sgoped, start_daemon: StartDaemon
+) -> None:
+    first = start_daemon()
+    config = {"name": "Down", "host": "http://127.0.0.1:9", "models": ["m"]}
+    body = {"service_id": "down", "service_type": "ollama", "config": config}
+    assert first.request("POST", "/api/services/add", body)[0] == 200
+    assert first.stop() == 0
+    (first.home / "data" / "state.db").write_bytes(b"garbled" * 1000)
+    again = start_daemon(first.home)
+    assert list(again.request("GET", "/api/services")[1]) == ["down"]
+    assert "restored" in again.request("GET", "/health")[1]["state"]["recovery"]
+    told = sgoped("status", "--home", str(again.home)).stdout
+    assert "state: state.db was damaged" in told
+
+
 def test_status_tells_how_it_is(sgoped: Sgoped, served: DaemonProcess) -> None:
     told = sgoped("status")
     assert told.returncode == 0, told.stderr

@@ -35,6 +35,37 @@ def test_removing_a_folder_removes_all_below_it_and_pids_are_not_used_again() ->
     assert table.add("", entry("b.py"), Kind.TEXT) == leaf + 1
 
 
+def test_pids_that_were_free_at_the_start_are_used_again_lowest_first() -> None:
+    table = PathTable()
+    pids = [table.add("", entry(f"{number}"), Kind.TEXT) for number in range(6)]
+    for pid in pids[1:4]:
+        table.remove(pid)
+    table.reclaim()
+    table.remove(pids[5])
+    assert [table.add("d", entry(f"new {number}"), Kind.TEXT) for number in range(4)] == [
+        1,
+        2,
+        3,
+        6,
+    ]
+    assert table.path(2) == "d/new 1"
+    assert table.find("d/new 1") == 2
+    assert table.next_pid == 7
+    assert len(table) == 6
+
+
+def test_a_folder_that_comes_and_goes_and_comes_again_is_found_like_any_other() -> None:
+    table = PathTable()
+    for number in range(3):
+        folder = table.add("", entry("d", folder=True), Kind.FOLDER, FileStatus.INDEXED)
+        inner = table.add("d", entry(f"{number}"), Kind.TEXT)
+        assert table.path(inner) == f"d/{number}"
+        assert table.children("d") == {f"{number}": inner}
+        table.remove(folder)
+        assert table.children("d") == {}
+        assert table.find(f"d/{number}") is None
+
+
 def test_a_very_deep_folder_can_be_removed() -> None:
     table = PathTable()
     directory = ""

@@ -97,6 +97,93 @@ async def test_a_kill_between_the_index_commit_and_the_catalogue_loses_nothing(
         await in_thread(work)
 
 
+async def test_a_name_that_waits_is_pending_though_its_content_is_indexed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "one.txt").write_text("words")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            first = make(tmp_path, store)
+            first.look_at(["one.txt"])
+            first.step(0.0, urgent=True)  # no time for its name
+            first._index_bodies(1.0)
+            first._commit()
+            first.names.close()
+            first.bodies.close()
+            second = make(tmp_path, store)
+            assert second.table.statuses[0] == FileStatus.INDEXED
+            assert second.names.by_start("one", 5) == []
+            assert second.pending == 1
+            settle(second)
+            assert second.names.by_start("one", 5) == [0]
+            assert second.pending == 0
+            second.close()
+
+        await in_thread(work)
+
+
+async def test_churn_makes_the_table_no_longer_over_restarts(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            rows = []
+            for life in range(6):
+                worker = make(tmp_path, store)
+                settle(worker)
+                for number in range(30):
+                    (root / f"life{life}n{number}.txt").write_text(f"words of life{life}")
+                settle(worker)
+                assert len(bodies_with(worker, f"life{life}")) == 30
+                for file in root.glob(f"life{life - 1}n*.txt"):
+                    file.unlink()
+                settle(worker)
+                assert len(worker.names.by_start(f"life{life}", 100)) == 30
+                assert worker.names.by_start(f"life{life - 1}", 100) == []
+                assert worker.names.count == worker.bodies.count == 30
+                rows.append(worker.table.next_pid)
+                worker.close()
+            assert rows == [30, 60, 60, 60, 60, 60]
+
+        await in_thread(work)
+
+
+async def test_a_kill_after_pids_were_used_again_mixes_nothing_up(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("kept.txt", "gone.txt"):
+        (root / name).write_text(f"old words of {name}")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            first = make(tmp_path, store)
+            settle(first)
+            (root / "gone.txt").unlink()
+            settle(first)
+            first.close()
+            second = make(tmp_path, store)
+            (root / "again.txt").write_text("fresh content")
+            second._save = second._unsaved.clear  # type: ignore[method-assign]
+            settle(second)
+            assert second.table.next_pid == 2
+            second.names.close()
+            second.bodies.close()
+            (root / "again.txt").rename(root / "other.txt")
+            third = make(tmp_path, store)
+            settle(third)
+            assert bodies_with(third, "fresh") == ["other.txt"]
+            assert bodies_with(third, "old") == ["kept.txt"]
+            assert third.names.by_start("again", 5) == []
+            assert third.names.by_start("gone", 5) == []
+            assert len(third.names.by_start("other", 5)) == 1
+            assert third.names.count == third.bodies.count == 2
+            third.close()
+
+        await in_thread(work)
+
+
 async def test_pending_files_are_read_after_a_restart(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sgoped.web import replies
+from aiohttp import web  # noqa: TID251 - the application under test
+
+from sgoped.web import keys, replies
 from tests.web.conftest import Client
 from tests.web.shapes import check
 
@@ -17,6 +19,28 @@ async def test_a_clean_slate_is_healthy_on_both_addresses(client: Client) -> Non
         assert answer["status"] == "healthy"
         assert answer["index"]["verified"] is True
         assert answer["services"] == {}
+
+
+async def test_what_the_process_holds_is_told(client: Client) -> None:
+    async with client.get("/health") as response:
+        before = (await response.json())["process"]
+    assert before["resident_bytes"] > 10 * 2**20
+    assert before["threads"] >= 3
+    async with client.get("/api/events") as events:
+        await events.content.readline()
+        async with client.get("/health") as response:
+            during = (await response.json())["process"]
+    assert during["open_files"] > before["open_files"]
+    assert during["tasks"] > before["tasks"]
+
+
+async def test_a_damaged_state_is_told_as_what_it_is(client: Client, app: web.Application) -> None:
+    app[keys.STATE].note_damage()
+    async with client.get("/health") as response:
+        answer = await response.json()
+    check(replies.HealthReply, answer)
+    assert answer["status"] == "degraded"
+    assert "restart sgoped" in answer["state"]["problem"]
 
 
 async def test_the_dashboard_is_counted(client: Client) -> None:

@@ -1,8 +1,4 @@
-"""What must survive: configured services, chosen values and use counts, in ``state.db``.
-
-Unlike the catalogue this is not a cache: it is backed up once a day (three copies kept), and a
-damaged file is moved aside and replaced by the newest good copy.
-"""
+"""What must survive: configured services, chosen values and use counts, in ``state.db``."""
 
 from __future__ import annotations
 
@@ -10,22 +6,22 @@ import asyncio
 import json
 import logging
 import sqlite3
-import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sgoped.background import background
-from sgoped.database import Database, open_database
+from sgoped.database import Database
 from sgoped.errors import StorageError
+from sgoped.state.examination import is_damage
 
 if TYPE_CHECKING:
     from sqlite_utils import Database as Tables
 
-KEPT_BACKUPS = 3
-BACKUP_AGE_SECONDS = 24 * 3600
+_DAMAGED = (
+    "state.db is damaged; restart sgoped, and its newest good backup takes its place (the damaged "
+    "file is kept)"
+)
+_CODES = (("full", "storage_full"), ("readonly", "read_only"))
 
 Result = TypeVar("Result")
 
@@ -60,22 +56,35 @@ class State:
     """Durable facts; every write is on the disk when its coroutine returns.
 
     Attributes:
-        recovery: What was done about a damaged file at start, or an empty string.
+        recovery: What was done about a lost or damaged file at start, or an empty string.
+        problem: Why the file cannot be used now; empty when all is well.
+        changed: Set when services or chosen values changed since the last backup.
     """
 
     def __init__(self, database: Database, recovery: str) -> None:
         self._database = database
         self.recovery = recovery
+        self.problem = ""
+        self.changed = asyncio.Event()
+
+    def note_damage(self) -> None:
+        """The file turned out to be damaged while it is in use."""
+        if not self.problem:
+            log.error("%s", _DAMAGED)
+        self.problem = _DAMAGED
 
     async def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
             return await self._database.run(work)
-        except sqlite3.OperationalError as error:
-            full = "full" in str(error)
-            raise StorageError(
-                f"state.db cannot be used: {error}",
-                code="storage_full" if full else "storage_failed",
-            ) from error
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                self.note_damage()
+                raise StorageError(_DAMAGED) from error
+            code = next((code for word, code in _CODES if word in str(error)), None)
+            raise StorageError(f"state.db cannot be used: {error}", code=code) from error
+        except ValueError as error:  # a stored text that is not what was stored
+            self.note_damage()
+            raise StorageError(_DAMAGED) from error
 
     async def load_services(self) -> list[ServiceRow]:
         """All configured services, oldest first."""
@@ -103,6 +112,7 @@ class State:
             )
 
         await self._run(work)
+        self.changed.set()
 
     async def delete_service(self, service_id: str) -> bool:
         """Forget a service; whether there was one."""
@@ -111,7 +121,9 @@ class State:
             cursor = connection.execute("delete from service where id = ?", (service_id,))
             return cursor.rowcount > 0
 
-        return await self._run(work)
+        deleted = await self._run(work)
+        self.changed.set()
+        return deleted
 
     async def get_value(self, key: str) -> str | None:
         """The value stored under ``key``."""
@@ -132,6 +144,7 @@ class State:
                 connection.execute("insert or replace into value values (?, ?)", (key, value))
 
         await self._run(work)
+        self.changed.set()
 
     async def load_uses(self) -> dict[str, tuple[float, float]]:
         """Per path: the decayed count of uses, and when the last one was (unix seconds)."""
@@ -154,82 +167,3 @@ class State:
             )
 
         await self._run(work)
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        with closing(sqlite3.connect(path, timeout=10)) as connection:
-            return bool(connection.execute("pragma quick_check").fetchone() == ("ok",))
-    except sqlite3.OperationalError:
-        # Locked, or not to be opened: that is no damage, and opening it in earnest will tell.
-        return True
-    except sqlite3.DatabaseError:
-        return False
-
-
-def _backups(directory: Path) -> list[Path]:
-    return sorted(directory.glob("state-*.db"), reverse=True)
-
-
-def _recover(path: Path, backups_dir: Path) -> str:
-    """Put the newest good backup in the place of a damaged file; say what was done."""
-    if not path.exists() or _is_sound(path):
-        return ""
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    for backup in _backups(backups_dir):
-        if _is_sound(backup):
-            path.touch(mode=0o600)
-            path.write_bytes(backup.read_bytes())
-            return f"state.db was damaged: restored {backup.name}; the old file is {aside.name}"
-    return (
-        f"state.db was damaged and no backup is good: started afresh; the old file is {aside.name}"
-    )
-
-
-def _back_up(connection: sqlite3.Connection, backups_dir: Path) -> None:
-    newest = next(iter(_backups(backups_dir)), None)
-    if newest is not None and time.time() - newest.stat().st_mtime < BACKUP_AGE_SECONDS:
-        return
-    backups_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = backups_dir / f"state-{time.strftime('%Y%m%d-%H%M%S')}.db"
-    partial = target.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
-    with closing(sqlite3.connect(partial)) as copy:
-        connection.backup(copy)
-    partial.rename(target)
-    for old in _backups(backups_dir)[KEPT_BACKUPS:]:
-        old.unlink()
-
-
-async def _back_up_if_due(database: Database, backups_dir: Path) -> None:
-    try:
-        await database.run(lambda connection: _back_up(connection, backups_dir))
-    except (OSError, sqlite3.Error) as error:
-        log.warning("state.db could not be backed up: %s", error)
-
-
-async def _back_up_daily(database: Database, backups_dir: Path) -> None:
-    while True:
-        await asyncio.sleep(BACKUP_AGE_SECONDS / 24)
-        await _back_up_if_due(database, backups_dir)
-
-
-@asynccontextmanager
-async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
-    """Open ``state.db``, repairing a damaged file from its backups and backing it up daily.
-
-    Raises:
-        StartupError: The file was written by a newer version; it is left untouched.
-    """
-    recovery = await asyncio.to_thread(_recover, path, backups_dir)
-    if recovery:
-        log.error("%s", recovery)
-    async with open_database(path, [create_services]) as database:
-        await _back_up_if_due(database, backups_dir)
-        async with background(backup=_back_up_daily(database, backups_dir)):
-            yield State(database, recovery)

@@ -1,0 +1,8 @@
+"""What must survive: services, chosen values and use counts, in ``state.db``, and its backups."""
+
+from __future__ import annotations
+
+from sgoped.state.facts import ServiceRow, State
+from sgoped.state.opening import open_state
+
+__all__ = ["ServiceRow", "State", "open_state"]
