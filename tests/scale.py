@@ -18,6 +18,7 @@ class Scale:
         api_examples: Requests that schemathesis generates for each operation.
         examples: Inputs that hypothesis generates for each law of a pure function.
         burst_files: Files created at once, so that the kernel's queue overflows.
+        streams: Chats at the same time, a tenth of which are never read.
         disconnects: Clients that leave at a random moment of their stream.
         faults: Answers of an upstream that goes wrong in a random way at a random moment.
         floods: Messages that one socket sends without reading what comes back.
@@ -30,6 +31,7 @@ class Scale:
     api_examples: int
     examples: int
     burst_files: int
+    streams: int
     disconnects: int
     faults: int
     floods: int
@@ -45,6 +47,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             api_examples=8,
             examples=100,
             burst_files=1_500,
+            streams=80,
             disconnects=60,
             faults=60,
             floods=2_000,
@@ -57,6 +60,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             api_examples=1_000,
             examples=20_000,
             burst_files=30_000,
+            streams=200,
             disconnects=500,
             faults=2_000,
             floods=50_000,
