@@ -27,6 +27,7 @@ from sgoped.llm.types import StreamEvent
 
 TRIES = 3
 READ_BUFFER_BYTES = 256 * 2**10
+MAX_FED_BYTES = 64 * 2**10
 MAX_BODY_BYTES = 4 * 2**20
 MAX_ERROR_BODY_BYTES = 16 * 2**10
 
@@ -92,6 +93,9 @@ class Transport:
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Send ``body`` and yield what ``answer`` makes of each read.
 
+        A big read is made into several batches, with everybody else's turn between them: half a
+        megabyte of small tokens would hold up the loop for longer than a key stroke may take.
+
         Raises:
             ServiceError: After everything that had arrived was yielded.
         """
@@ -99,11 +103,13 @@ class Transport:
         try:
             while not answer.ended:
                 data, failure = await self._read(response, answer, deadline)
-                events = answer.feed(data) if data else []
-                if failure is not None:
-                    events += answer.break_off(failure)
-                elif not data:
-                    events += answer.close()
+                for start in range(0, len(data), MAX_FED_BYTES):
+                    if start:
+                        await asyncio.sleep(0)
+                    events = answer.feed(data[start : start + MAX_FED_BYTES])
+                    if events:
+                        yield events
+                events = _last_events(answer, data, failure)
                 if events:
                     yield events
             if answer.failure is not None:
@@ -179,6 +185,15 @@ class Transport:
         if answer.begun:
             return asyncio.get_running_loop().time() + self._timeouts.idle_seconds
         return first_token_deadline
+
+
+def _last_events(
+    answer: Answer, data: bytes, failure: ServiceError | None
+) -> Sequence[StreamEvent]:
+    """What there is behind ``data``: a failure, the end, or nothing yet."""
+    if failure is not None:
+        return answer.break_off(failure)
+    return [] if data else answer.close()
 
 
 def _received(content: aiohttp.StreamReader) -> bytes:

@@ -406,6 +406,31 @@ async def test_events_of_one_read_come_in_one_batch(
     assert text_of(batches[0]) == "abcdef"
 
 
+async def test_a_flood_of_tokens_leaves_others_their_turn(
+    service: AnyService, upstream: FakeUpstream
+) -> None:
+    chunks = tuple(f"{number} " for number in range(10_000))
+    upstream.behave(Script(chunks, together=True))
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    batches, turns_before = [], []
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(take_turns())
+        async for batch in service.stream("beta", HI):
+            batches.append(text_of(list(batch)))
+            turns_before.append(turns)
+        other.cancel()
+    assert "".join(batches) == "".join(chunks)
+    assert max(len(batch.split()) for batch in batches) < 2_000, "more than 60 bytes each"
+    assert len(set(turns_before)) > len(batches) // 2
+
+
 async def test_an_answer_without_any_text_is_an_error_only_without_a_reason(
     service: AnyService, upstream: FakeUpstream
 ) -> None:
