@@ -162,14 +162,19 @@ def _request(method: str, path: str, port: int, body: bytes, *more: str) -> byte
 async def add_services(daemon: DaemonProcess, upstream: WireUpstream) -> dict[str, str]:
     """Configure ``upstream`` in both dialects; the id of its model by dialect."""
     address = f"http://127.0.0.1:{upstream.port}"
-    configs = {"ollama": {"host": address}, "openai": {"base_url": f"{address}/v1"}}
-    for kind, config in configs.items():
-        service = {"service_id": kind, "service_type": kind}
-        service["config"] = {"name": kind, "api_key": KEY, "models": [MODEL], **config}  # type: ignore[assignment]  # JSON
-        status, _ = await call(daemon.port, "POST", "/api/services/add", service)
-        assert status == 200
+    await add_service(daemon.port, "ollama", {"host": address})
+    await add_service(daemon.port, "openai", {"base_url": f"{address}/v1"})
     assert (await call(daemon.port, "POST", "/api/models/refresh", {}))[0] == 200
-    return {kind: f"{kind}/{MODEL}" for kind in configs}
+    return {dialect: f"{dialect}/{MODEL}" for dialect in ("ollama", "openai")}
+
+
+async def add_service(
+    port: int, kind: str, where: dict[str, str], service_id: str | None = None
+) -> None:
+    """Configure a service that has the one model."""
+    config = {"name": service_id or kind, "api_key": KEY, "models": [MODEL], **where}
+    body = {"service_id": service_id or kind, "service_type": kind, "config": config}
+    assert (await call(port, "POST", "/api/services/add", body))[0] == 200
 
 
 async def live_runs(port: int) -> int:

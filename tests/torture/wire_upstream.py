@@ -143,7 +143,7 @@ class WireUpstream:
             pass
         finally:
             writer.close()
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
     async def _answer(self, call: Call, reader: asyncio.StreamReader) -> None:
