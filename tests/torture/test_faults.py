@@ -72,7 +72,8 @@ def check_text(plan: Plan, client: ChatClient) -> None:
         bare, expected = (
             text.replace(OPEN, "").replace(CLOSE, "") for text in (client.text, plan.shown)
         )
-        assert expected.startswith(bare)
+        # Of a tag that never came whole the beginning is text.
+        assert any(expected.startswith(bare[: len(bare) - n]) for n in range(len(CLOSE)))
 
 
 async def test_whatever_an_upstream_does_there_is_one_end_and_the_right_text(
