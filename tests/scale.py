@@ -49,7 +49,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             burst_files=1_500,
             streams=80,
             disconnects=60,
-            faults=400,
+            faults=60,
             floods=2_000,
             soak_seconds=12.0,
         ),

@@ -126,9 +126,9 @@ class Transport:
                     events = answer.feed(data[start : start + MAX_FED_BYTES])
                     if events:
                         yield events
-                events = _last_events(answer, data, failure)
-                if events:
-                    yield events
+                last = _last_events(answer, data, failure)
+                if last:
+                    yield last
             if answer.failure is not None:
                 raise answer.failure
         finally:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from random import Random
 
@@ -73,7 +73,7 @@ class Crowd:
                 read = client.read_head if prompt in self.stalled else self._reader(client)
                 group.create_task(read())
 
-    def _reader(self, client: ChatClient) -> Callable[[], object]:
+    def _reader(self, client: ChatClient) -> Callable[[], Coroutine[None, None, None]]:
         return partial(client.read_all, *self._rng.choice(PACES))
 
     async def stalled_are_closed(self, world: World) -> None:

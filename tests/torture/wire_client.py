@@ -68,7 +68,7 @@ class ChatClient:
             return False
         self._received += data
         self._take_head()
-        while self.head and not self.ended and self._take_chunk():
+        while self._take_chunk():
             pass
         self._take_events()
         return not self.ended
@@ -104,8 +104,9 @@ class ChatClient:
             del self._received[: end + 4]
 
     def _take_chunk(self) -> bool:
+        """Whether another chunk may follow the one that was there."""
         end = self._received.find(b"\r\n")
-        if end < 0:
+        if end < 0 or not self.head:
             return False
         size = int(self._received[:end], 16)
         if len(self._received) < end + 2 + size + 2:
@@ -113,7 +114,7 @@ class ChatClient:
         self._body += self._received[end + 2 : end + 2 + size]
         del self._received[: end + 2 + size + 2]
         self.ended = size == 0
-        return True
+        return not self.ended
 
     def _take_events(self) -> None:
         whole, mark, rest = self._body.rpartition(b"\n\n")
