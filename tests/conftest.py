@@ -31,12 +31,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="small",
         help="how much of the long checks in tests/torture is done",
     )
+    parser.addoption(
+        "--torture-seed",
+        type=int,
+        default=1,
+        help="what the random choices of streams, faults and floods begin with",
+    )
 
 
 @pytest.fixture(scope="session")
 def scale(request: pytest.FixtureRequest) -> Scale:
     """How much of a long check is to be done."""
     return SCALES[request.config.getoption("--scale")]
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What a check's random choices begin with; printed, so that a failure can be had again."""
+    seed: int = request.config.getoption("--torture-seed")
+    print(f"--torture-seed {seed}")  # noqa: T201 - pytest shows it with a failure
+    return seed
 
 
 @pytest.fixture

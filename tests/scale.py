@@ -19,6 +19,7 @@ class Scale:
         examples: Inputs that hypothesis generates for each law of a pure function.
         cache_damages: Ways in which a file of the caches is damaged, each with a start after it.
         burst_files: Files created at once, so that the kernel's queue overflows.
+        streams: Chats at the same time, a tenth of which are never read.
         disconnects: Clients that leave at a random moment of their stream.
         faults: Answers of an upstream that goes wrong in a random way at a random moment.
         floods: Messages that one socket sends without reading what comes back.
@@ -36,6 +37,7 @@ class Scale:
     examples: int
     cache_damages: int
     burst_files: int
+    streams: int
     disconnects: int
     faults: int
     floods: int
@@ -56,6 +58,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             examples=100,
             cache_damages=6,
             burst_files=1_500,
+            streams=80,
             disconnects=60,
             faults=60,
             floods=2_000,
@@ -73,6 +76,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             examples=20_000,
             cache_damages=400,
             burst_files=30_000,
+            streams=200,
             disconnects=500,
             faults=2_000,
             floods=50_000,

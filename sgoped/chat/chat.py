@@ -93,7 +93,7 @@ class Chat:
     def stop(self, stream_id: str, message: str = STOPPED) -> bool:
         """End the run of that stream; its upstream is closed at once. False when none lives."""
         run = self._live.get(stream_id)
-        if run is None:
+        if run is None or run.end is not None:
             return False
         run.cancel(message)
         return True

@@ -141,9 +141,9 @@ class AskableService(Protocol):
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Ask ``model`` for the next turn.
 
-        Yields batches: all events that one read from the service brought. The last event of a
-        whole answer is ``Finished``. Closing or cancelling the generator closes the connection
-        at once.
+        Yields batches: the events that one read from the service brought, or a part of them where
+        these are many. The last event of a whole answer is ``Finished``. Closing or cancelling the
+        generator closes the connection at once.
 
         Args:
             model: One of ``models()``.

@@ -12,7 +12,9 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
+from types import SimpleNamespace
 
 import aiohttp
 from yarl import URL
@@ -27,16 +29,31 @@ from sgoped.llm.types import StreamEvent
 
 TRIES = 3
 READ_BUFFER_BYTES = 256 * 2**10
+MAX_FED_BYTES = 64 * 2**10
 MAX_BODY_BYTES = 4 * 2**20
 MAX_ERROR_BODY_BYTES = 16 * 2**10
 
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class _Connection:
+    """Whether a request went over a connection that had been kept from an earlier one."""
+
+    reused: bool = False
+
+
+async def _note_reuse(_: object, trace: SimpleNamespace, __: object) -> None:
+    if isinstance(trace.trace_request_ctx, _Connection):
+        trace.trace_request_ctx.reused = True
+
+
 @asynccontextmanager
 async def open_session(timeouts: Timeouts) -> AsyncIterator[aiohttp.ClientSession]:
     """The one HTTP session of all services: no proxies, no cookies, no total time limit."""
     connector = aiohttp.TCPConnector(limit=0, resolver=GuardedResolver())
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_note_reuse)
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -48,6 +65,7 @@ async def open_session(timeouts: Timeouts) -> AsyncIterator[aiohttp.ClientSessio
         ),
         trust_env=False,
         read_bufsize=READ_BUFFER_BYTES,
+        trace_configs=[tracing],
     ) as session:
         yield session
 
@@ -92,6 +110,9 @@ class Transport:
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Send ``body`` and yield what ``answer`` makes of each read.
 
+        A big read is made into several batches, with everybody else's turn between them: half a
+        megabyte of small tokens would hold up the loop for longer than a key stroke may take.
+
         Raises:
             ServiceError: After everything that had arrived was yielded.
         """
@@ -99,13 +120,15 @@ class Transport:
         try:
             while not answer.ended:
                 data, failure = await self._read(response, answer, deadline)
-                events = answer.feed(data) if data else []
-                if failure is not None:
-                    events += answer.break_off(failure)
-                elif not data:
-                    events += answer.close()
-                if events:
-                    yield events
+                for start in range(0, len(data), MAX_FED_BYTES):
+                    if start:
+                        await asyncio.sleep(0)
+                    events = answer.feed(data[start : start + MAX_FED_BYTES])
+                    if events:
+                        yield events
+                last = _last_events(answer, data, failure)
+                if last:
+                    yield last
             if answer.failure is not None:
                 raise answer.failure
         finally:
@@ -149,14 +172,27 @@ class Transport:
             raise faults.from_exception(error, timeout=faults.FIRST_TOKEN_TIMEOUT) from None
 
     async def _send(self, method: str, url: URL, body: JsonObject | None) -> aiohttp.ClientResponse:
+        """Send a request, again where a kept connection turns out to be closed by the service.
+
+        It closes those when it likes, and may do so while a request is on its way.
+        """
         headers = dict(self._headers)
-        data = None
         if body is not None:
             headers["Content-Type"] = "application/json"
-            data = io.BytesIO(json.dumps(body).encode())
-        return await self._session.request(
-            method, url, data=data, headers=headers, allow_redirects=False
-        )
+        while True:
+            connection = _Connection()
+            try:
+                return await self._session.request(
+                    method,
+                    url,
+                    data=None if body is None else io.BytesIO(json.dumps(body).encode()),
+                    headers=headers,
+                    allow_redirects=False,
+                    trace_request_ctx=connection,
+                )
+            except aiohttp.ClientConnectionError:
+                if not connection.reused:
+                    raise
 
     async def _read(
         self, response: aiohttp.ClientResponse, answer: Answer, deadline: float
@@ -179,6 +215,15 @@ class Transport:
         if answer.begun:
             return asyncio.get_running_loop().time() + self._timeouts.idle_seconds
         return first_token_deadline
+
+
+def _last_events(
+    answer: Answer, data: bytes, failure: ServiceError | None
+) -> Sequence[StreamEvent]:
+    """What there is behind ``data``: a failure, the end, or nothing yet."""
+    if failure is not None:
+        return answer.break_off(failure)
+    return [] if data else answer.close()
 
 
 def _received(content: aiohttp.StreamReader) -> bytes:

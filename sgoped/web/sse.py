@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from sgoped.web.wire import encode
 
 PING_SECONDS = 10.0
+LOOK_SECONDS = 0.5
 MAX_UNTIMED_BYTES = 32 * 1024
 PING = b": ping\n\n"
 HEADERS = MappingProxyType(
@@ -137,7 +138,7 @@ class EventStream:
 
     @asynccontextmanager
     async def kept_alive(self) -> AsyncGenerator[None]:
-        """Ping in silence for as long as the block is not left.
+        """Ping in silence, and cut a client that left, for as long as the block is not left.
 
         Raises:
             ClientLost: As ``send`` does, from the block or from a ping.
@@ -154,8 +155,19 @@ class EventStream:
 
     async def _ping_in_silence(self) -> None:
         while True:
+            self._cut_what_left()
             silent_seconds = self._loop.time() - self._written_at
             if silent_seconds >= self._ping_seconds and not self._writing:
                 await self._write(PING)
                 silent_seconds = 0.0
-            await asyncio.sleep(max(self._ping_seconds - silent_seconds, 0.05))
+            pause = max(self._ping_seconds - silent_seconds, 0.05)
+            await asyncio.sleep(min(pause, LOOK_SECONDS))
+
+    def _cut_what_left(self) -> None:
+        """A client that closed its sending side has left; asyncio would first send the rest.
+
+        Whoever does not read on top of that is otherwise found out by the write time limit only.
+        """
+        transport = self._request.transport
+        if transport is not None and transport.is_closing():
+            transport.abort()

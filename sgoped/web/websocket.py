@@ -29,7 +29,8 @@ from sgoped.web.wire import describe, encode, parse_json
 
 HEARTBEAT_SECONDS = 30.0
 CLOSE_SECONDS = 2.0
-MAX_MESSAGE_BYTES = 64 * 1024
+MAX_MESSAGE_CHARS = 64 * 1024
+MAX_RECEIVED_BYTES = 1024 * 1024
 MAX_QUEUED = 64
 MAX_SUGGESTED = 10
 
@@ -52,13 +53,14 @@ async def suggestions_socket(request: web.Request) -> web.StreamResponse:
 
     In: `{"type": "files"|"actions"|"search", "query": str, "id"?: str|int}`. Out:
     `{"type", "query", "suggestions": [...], "id"?}`, for a search `hits`; anything that is not
-    such a request is answered with `{"type": "error", "message"}` and the socket stays open.
+    such a request is answered with `{"type": "error", "message"}` and the socket stays open, but
+    for what breaks the protocol itself or is over 1 MiB.
     """
     app = request.app
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_SECONDS,
         timeout=CLOSE_SECONDS,
-        max_msg_size=MAX_MESSAGE_BYTES,
+        max_msg_size=MAX_RECEIVED_BYTES,
         compress=False,
         protocols=(SUBPROTOCOL,),  # aiohttp logs what is offered where nothing is agreed upon
     )
@@ -92,6 +94,7 @@ class Session:
         """Serve until the client closes, breaks, or takes nothing for too long."""
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(self._answer_all())
+            cutting = group.create_task(self._cut_when_closing_hangs())
             incoming = Incoming(self._socket)
             try:
                 await self._read_all(incoming, writer)
@@ -100,6 +103,8 @@ class Session:
             finally:
                 incoming.close()
                 writer.cancel()
+                cutting.cancel()
+        self._drop_unsent()
 
     async def end(self) -> None:
         """Close the socket because the daemon stops; a client that does not read is not waited for."""
@@ -108,6 +113,21 @@ class Session:
                 await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the daemon stops")
         except TimeoutError:
             abort(self._request)
+
+    async def _cut_when_closing_hangs(self) -> None:
+        """At an error or a missing pong the socket is closed, but waits for who does not read."""
+        while True:
+            await asyncio.sleep(self._write_timeout_seconds)
+            if self._socket.closed:
+                await asyncio.sleep(CLOSE_SECONDS)
+                abort(self._request)
+                return
+
+    def _drop_unsent(self) -> None:
+        """What a client has not taken by now would keep the connection for as long as it likes."""
+        transport = self._request.transport
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()
 
     async def _read_all(self, incoming: Incoming, writer: asyncio.Task[None]) -> None:
         while not writer.done():
@@ -219,6 +239,8 @@ def _suggestion_json(suggestion: Suggestion) -> dict[str, Any]:
 
 
 def _parse(text: str) -> Queued:
+    if len(text) > MAX_MESSAGE_CHARS:
+        return Failure(f"a message has at most {MAX_MESSAGE_CHARS} characters")
     try:
         return SocketRequest.model_validate_json(text)
     except ValidationError as error:

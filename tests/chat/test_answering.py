@@ -118,6 +118,15 @@ async def test_stopping_what_is_unknown_is_false(world: World) -> None:
     assert world.chat.stop("nobody") is False
 
 
+async def test_stopping_what_has_said_its_end_this_moment_is_false(served: World) -> None:
+    run = served.chat.start(ChatRequest("hi", stream_id="x"))
+    async with aclosing(run.follow()) as batches:
+        async for batch in batches:
+            if isinstance(batch[-1], Completed):
+                assert served.chat.stop("x") is False
+    assert isinstance(run.end, Completed)
+
+
 async def test_the_last_follower_leaving_closes_the_upstream(served: World) -> None:
     served.upstream.behave(Script(gate_at=1))
     run = served.chat.start(ChatRequest("hi"))

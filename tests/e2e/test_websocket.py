@@ -109,6 +109,7 @@ async def test_of_queued_requests_with_ids_only_the_newest_is_computed(ws: Socke
         '{"type": "files", "query": "\\ud800"}',
         "[" * 10_000,
         json.dumps({"type": "files", "query": "x" * 20_000}),
+        json.dumps({"type": "files", "query": "x" * 200_000}),
         b"\x00\xff",
     ],
 )
@@ -171,7 +172,7 @@ async def test_a_message_without_end_costs_only_its_own_socket(
     session: aiohttp.ClientSession, shared: DaemonProcess, ws: Socket
 ) -> None:
     async with session.ws_connect(f"{shared.url}/ws/suggestions") as greedy:
-        await greedy.send_str("x" * 2**20)
+        await greedy.send_str("x" * (2**20 + 1))
         message = await greedy.receive(timeout=10)
         assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
     assert (await ask(ws, type="files", query="alpha"))["suggestions"]

@@ -14,6 +14,7 @@ from sgoped.errors import ServiceError
 from sgoped.llm.ollama import OllamaConfig, OllamaService
 from sgoped.llm.openai import OpenAIConfig, OpenAIService
 from sgoped.llm.service import Timeouts
+from sgoped.llm.transport import open_session
 from sgoped.llm.types import Finished, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
 from tests.fakes.scripts import Script
 from tests.fakes.upstream import FakeUpstream
@@ -229,6 +230,31 @@ async def test_a_redirect_is_never_followed(service: AnyService, upstream: FakeU
     assert len(upstream.chats) == 1
 
 
+async def test_a_kept_connection_that_was_closed_meanwhile_is_no_fault() -> None:
+    document = b'{"message":{"content":"hi"},"done":true}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(document), document)
+    requests: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = re.search(rb"(?i)content-length: (\d+)", head)
+        await reader.readexactly(int(size[1]) if size else 0)
+        requests.append(1)
+        writer.write(answer)
+        await reader.read(1)  # of the next request: too late, it closes now
+        writer.close()
+
+    no_second_try = Timeouts(retry_seconds=0, retry_pause_seconds=60)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with asyncio.timeout(20), server, open_session(no_second_try) as session:
+        service = OllamaService(OllamaConfig(host=f"127.0.0.1:{port}"), session, no_second_try)
+        for _ in range(3):
+            batches = [batch async for batch in service.stream("m", HI)]
+            assert text_of([event for batch in batches for event in batch]) == "hi"
+    assert len(requests) == 3
+
+
 @pytest.mark.parametrize("fault", ["429", "500", "503", "reset_early"])
 async def test_what_passes_is_tried_again_before_the_first_byte(
     service: AnyService, upstream: FakeUpstream, fault: str
@@ -404,6 +430,31 @@ async def test_events_of_one_read_come_in_one_batch(
     upstream.behave(Script(tuple("abcdef"), together=True))
     batches = [list(batch) async for batch in service.stream("beta", HI)]
     assert text_of(batches[0]) == "abcdef"
+
+
+async def test_a_flood_of_tokens_leaves_others_their_turn(
+    service: AnyService, upstream: FakeUpstream
+) -> None:
+    chunks = tuple(f"{number} " for number in range(10_000))
+    upstream.behave(Script(chunks, together=True))
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    batches, turns_before = [], []
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(take_turns())
+        async for batch in service.stream("beta", HI):
+            batches.append(text_of(list(batch)))
+            turns_before.append(turns)
+        other.cancel()
+    assert "".join(batches) == "".join(chunks)
+    assert max(len(batch.split()) for batch in batches) < 2_000, "more than 60 bytes each"
+    assert len(set(turns_before)) > len(batches) // 2
 
 
 async def test_an_answer_without_any_text_is_an_error_only_without_a_reason(

@@ -6,12 +6,13 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from aiohttp import ClientResponse
 
 from sgoped.events import Bus, FileIndexed, SettingsChanged
 from sgoped.web import replies
 from sgoped.web.events import event_json
-from sgoped.web.keys import BUS
+from sgoped.web.keys import BUS, LIVE
 from tests.web.conftest import Client
 from tests.web.shapes import check
 
@@ -71,6 +72,42 @@ async def test_shutting_down_ends_the_stream(client: Client) -> None:
         await client.server.close()
         assert await response.content.read() is not None
         assert response.content.at_eof()
+
+
+async def test_a_follower_that_does_not_keep_up_misses_some_and_is_told(client: Client) -> None:
+    bus = bus_of(client)
+    numbers: list[int] = []
+    dropped = 0
+    async with asyncio.timeout(30), client.get("/api/events") as response:
+        for _ in range(30):
+            for _ in range(300):  # 30 x 300 kB: more than any buffer between us holds
+                bus.publish(SettingsChanged("x" * 1_000))
+            await asyncio.sleep(0)
+        newest = bus.publish(SettingsChanged("last"))
+        while not numbers or numbers[-1] != newest:
+            event_id, event = await next_pair(response)
+            if event["type"] == "events_dropped":
+                dropped += event["count"]
+            else:
+                numbers.append(event_id)
+    assert numbers == sorted(set(numbers))
+    assert dropped > 0
+    assert len(numbers) + dropped == numbers[-1] - numbers[0] + 1
+
+
+class TestImpatience:
+    @pytest.fixture
+    def overrides(self) -> dict[str, Any]:
+        return {"write_timeout_seconds": 0.3}
+
+    async def test_a_follower_that_never_reads_is_cut(self, client: Client) -> None:
+        bus = bus_of(client)
+        live = client.server.app[LIVE]  # type: ignore[attr-defined]  # a TestServer's
+        async with asyncio.timeout(30), client.get("/api/events"):
+            assert len(live) == 1
+            while len(live):
+                bus.publish(SettingsChanged("x" * 100_000))
+                await asyncio.sleep(0)
 
 
 def test_the_type_is_the_class_in_snake_case() -> None:

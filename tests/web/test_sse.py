@@ -133,3 +133,30 @@ async def test_a_failure_inside_comes_out_as_itself() -> None:
         assert await response.read() == b""
 
     await play(scenario, read)
+
+
+async def test_a_client_that_closed_its_side_and_does_not_read_is_cut_before_the_time_limit() -> (
+    None
+):
+    lost = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        stream = EventStream(request, write_timeout_seconds=600)
+        await stream.open()
+        try:
+            async with stream.kept_alive():
+                while True:
+                    await stream.send([Framed("x" * 100_000)])
+        finally:
+            lost.set()
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    server = TestServer(app)  # it cancels a handler whose client is lost, as the daemon does
+    async with asyncio.timeout(30), TestClient(server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readline()
+        writer.write_eof()
+        await lost.wait()
+        writer.close()

@@ -9,8 +9,9 @@ from aiohttp import WSCloseCode, WSMsgType
 from aiohttp.base_protocol import BaseProtocol
 
 from sgoped.suggestions import Menu
-from sgoped.web.keys import SUGGESTIONS
-from sgoped.web.websocket import MAX_MESSAGE_BYTES
+from sgoped.web import websocket
+from sgoped.web.keys import LIVE, SUGGESTIONS
+from sgoped.web.websocket import MAX_MESSAGE_CHARS, MAX_RECEIVED_BYTES
 from tests.web.conftest import Client
 from tests.web.raw import build
 
@@ -58,6 +59,9 @@ async def test_files_actions_and_search_are_answered(client: Client) -> None:
         "[" * 30_000,
         '{"type": "files", "query": "x", "more": ' + "[" * 30_000 + "}",
         b"\x00\xff",
+        b"x" * 100_000,
+        pytest.param("x" * (MAX_MESSAGE_CHARS + 1), id="too long"),
+        pytest.param("ü" * (MAX_RECEIVED_BYTES // 2 - 1), id="as long as is read"),
     ],
 )
 async def test_what_is_no_request_is_an_error_and_the_socket_stays_open(
@@ -162,9 +166,9 @@ async def test_a_failing_look_up_is_one_error(
         assert (await socket.receive_json())["type"] == "actions"
 
 
-async def test_a_message_over_the_cap_closes_the_socket(client: Client) -> None:
+async def test_a_message_over_what_is_read_closes_the_socket(client: Client) -> None:
     async with asyncio.timeout(20), client.ws_connect(PATH) as socket:
-        await socket.send_str("x" * (MAX_MESSAGE_BYTES + 1))
+        await socket.send_str("x" * (MAX_RECEIVED_BYTES + 1))
         message = await socket.receive()
         assert message.type is WSMsgType.CLOSE
         assert message.data == WSCloseCode.MESSAGE_TOO_BIG
@@ -189,6 +193,18 @@ async def test_shutting_down_closes_sockets_as_going_away(client: Client) -> Non
     assert {message.data for message in messages} == {WSCloseCode.GOING_AWAY}
 
 
+def upgrade(client: Client) -> bytes:
+    """A handshake, for what no well-behaved client sends after it."""
+    headers = [
+        ("Host", f"localhost:{client.port}"),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ]
+    return build("GET", PATH, headers)
+
+
 async def test_shutting_down_does_not_wait_for_a_client_that_does_not_read(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,18 +216,11 @@ async def test_shutting_down_does_not_wait_for_a_client_that_does_not_read(
         pause_writing(protocol)
 
     monkeypatch.setattr(BaseProtocol, "pause_writing", pause)
-    upgrade = [
-        ("Host", f"localhost:{client.port}"),
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ]
     message = b'{"type":"files","query":"%b"}' % (b"\\u0001" * 4_000)
     asked = b"\x81\xfe" + len(message).to_bytes(2, "big") + bytes(4) + message
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-        writer.write(build("GET", PATH, upgrade))
+        writer.write(upgrade(client))
         assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
         while not held_back.is_set():
             writer.write(asked)
@@ -239,3 +248,70 @@ async def test_a_client_that_does_not_read_is_held_back(
         for n in range(3_000):
             assert (await socket.receive_json())["query"] == str(n)
     assert computed == 3_000
+
+
+PING = b"\x89\xfd" + bytes(4) + b"x" * 125
+BROKEN = b"\xf9\x80" + bytes(4)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a client waits only a moment."""
+    monkeypatch.setattr(websocket, "HEARTBEAT_SECONDS", 0.4)
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.1)
+
+
+class TestImpatience:
+    @pytest.fixture
+    def overrides(self) -> dict[str, object]:
+        return {"write_timeout_seconds": 0.3}
+
+    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize("last", [b"", BROKEN], ids=["no pong comes", "protocol error"])
+    async def test_a_client_that_floods_pings_and_does_not_read_is_cut(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch, last: bytes
+    ) -> None:
+        held_back = asyncio.Event()
+        pause_writing = BaseProtocol.pause_writing
+
+        def pause(protocol: BaseProtocol) -> None:
+            held_back.set()
+            pause_writing(protocol)
+
+        monkeypatch.setattr(BaseProtocol, "pause_writing", pause)
+        live = client.server.app[LIVE]  # type: ignore[attr-defined]  # a TestServer's
+
+        def connections() -> list[object]:
+            assert client.server.handler is not None
+            return list(client.server.handler.connections)
+
+        before = len(connections())
+        async with asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
+            writer.write(upgrade(client))
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            while not held_back.is_set():
+                writer.write(PING * 100)
+                await asyncio.sleep(0)
+            writer.write(last)
+            while True:
+                await asyncio.sleep(0.01)
+                if len(connections()) == before:
+                    break
+            assert len(live) == 0
+            writer.transport.abort()
+
+    @pytest.mark.usefixtures("impatient")
+    async def test_a_dead_peer_is_closed_and_a_silent_one_that_pongs_is_not(
+        self, client: Client
+    ) -> None:
+        async with asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+            writer.write(upgrade(client))
+            async with client.ws_connect(PATH) as silent:
+                receiving = asyncio.ensure_future(silent.receive())  # noqa: TID251 - it pongs
+                while await reader.read(1024):
+                    pass
+                writer.close()
+                await silent.send_json({"type": "files", "query": "readme"})
+                assert (await receiving).json()["suggestions"]
