@@ -43,7 +43,6 @@ def run_schemathesis(
 ) -> tuple[str, dict[str, Any]]:
     """Run the command; returns what it printed and what its hooks counted."""
     seed = 1 if scale == SCALES["small"] else random.SystemRandom().randrange(2**32)
-    print(f"schemathesis --seed={seed}")
     world = folder / "world.json"
     world.write_text(json.dumps({"report": str(folder / "report.json"), "secret": SECRET, **told}))
     environment = clean_environment(folder) | {
@@ -62,17 +61,20 @@ def run_schemathesis(
         timeout=110 + scale.api_examples * SECONDS_FOR_EACH,
         check=False,
     )
-    assert finished.returncode == 0, finished.stdout[-20_000:] + finished.stderr[-2_000:]
+    told_all = f"--seed={seed}\n{finished.stdout[-20_000:]}{finished.stderr[-2_000:]}"
+    assert finished.returncode == 0, told_all
     return finished.stdout, json.loads((folder / "report.json").read_text())
 
 
 def figures_of(printed: str) -> str:
+    seed = re.search(r"Seed: (\d+)", printed)
     operations = re.search(r"Tested: (\d+)", printed)
     cases = re.search(r"(\d+) generated, (\d+) passed", printed)
+    assert seed is not None
     assert operations is not None
     assert cases is not None
     failed = int(cases[1]) - int(cases[2])
-    return f"{operations[1]} operations, {cases[1]} cases, {failed} failures"
+    return f"{operations[1]} operations, {cases[1]} cases, {failed} failures (seed {seed[1]})"
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
