@@ -135,12 +135,12 @@ def _cleaned(text: str) -> str:
 def _parse(text: str) -> URL:
     try:
         url = URL(text)
-        port = url.port
+        port, host = url.port, url.host  # read here, because each can fail
     except (ValueError, UnicodeError):
         raise InvalidInput("The address cannot be read: write such as http://host:port") from None
     if url.scheme not in ("http", "https"):
         raise InvalidInput("Only http:// and https:// addresses can be asked")
-    if not url.host:
+    if not host:
         raise InvalidInput("The address names no host: write such as http://localhost:11434")
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise InvalidInput("The address must not contain a user name or password")

@@ -17,6 +17,8 @@ from typing import Any
 
 import tantivy
 
+from sgoped.memory.intact import CheckedFiles
+
 # Bumped whenever a schema, a tokenizer or what is put into a field changes.
 FORMAT = 4
 WRITER_HEAP_BYTES = 30_000_000
@@ -70,6 +72,7 @@ class SearchIndex:
         self.schema = schema
         version = importlib.metadata.version("tantivy")
         self._directory = root / f"{name}-{FORMAT}-{version}"
+        self._files = CheckedFiles(self._directory)
         self._analyzers = analyzers
         self._heap_bytes = heap_bytes
         self._remove_others(root, name)
@@ -89,6 +92,7 @@ class SearchIndex:
 
     def _open(self) -> None:
         self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._files.check()
         self._index = tantivy.Index(self.schema, path=str(self._directory))
         for name, analyzer in self._analyzers.items():
             self._index.register_tokenizer(name, analyzer)
@@ -139,6 +143,7 @@ class SearchIndex:
     def close(self) -> None:
         """Give up the writer; uncommitted changes are lost."""
         self._writer = None
+        self._files.note()
 
     def searcher(self) -> tantivy.Searcher:
         """What was committed last."""

@@ -104,7 +104,10 @@ def unpack_directories(table: PathTable, rows: Iterable[Row], next_pid: int) -> 
 
 
 def _read_reasons(text: str) -> dict[int, str]:
-    reasons = json.loads(text)
+    try:
+        reasons = json.loads(text)
+    except RecursionError:
+        reasons = None
     if not isinstance(reasons, dict) or not all(isinstance(why, str) for why in reasons.values()):
         raise ValueError("the reasons stored with a directory are no texts by pid")
     return {int(pid): why for pid, why in reasons.items()}

@@ -82,6 +82,7 @@ def test_an_openai_address_gets_the_usual_path(text: str, address: str) -> None:
         "http://h:1/" + "\u20ac" * 300,
         "http://\u02da/",
         "http://a%20b/",
+        "http://xn--/",
         "http://169%2e254%2e169%2e254/",
         "http://169.254.169.254/latest/meta-data",
         "http://169.254.0.1",
