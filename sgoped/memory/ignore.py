@@ -30,6 +30,7 @@ _MAX_LINE_CHARS = 4_096  # as long as a path can be
 # How pathspec writes a leading ``**/``, and a ``/**/``; and how the latter is matched lazily.
 _ANY_FOLDERS = "^(?:.+/)?"
 _GAP = "(?:/.+)?/"
+_REGEX_SET = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _SKIPPED = "(?:/[^/]+)*?/"
 
 
@@ -219,6 +220,7 @@ def _translate(pattern: str) -> str | None:
         return None
     if regex is None:
         return None
+    regex = _REGEX_SET.sub(_escaped, regex)
     is_anchored = not regex.startswith(_ANY_FOLDERS)
     *middle, last = map(_without_backtracking, regex.removeprefix(_ANY_FOLDERS).split(_GAP))
     if is_anchored:
@@ -229,6 +231,14 @@ def _translate(pattern: str) -> str | None:
     parts = [f"(?>{_SKIPPED}{part}(?=/))" for part in middle]
     # The path's beginning counts as the slash that each part stands behind.
     return "^" + "".join([*parts, _SKIPPED, last]).replace(_SKIPPED, "(?:[^/]+/)*?", 1)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A set with what Python reserves in sets escaped, which it would warn of."""
+    text = found[0]
+    if text.startswith("\\"):
+        return text
+    return text[0] + re.sub(r"[\[&~|]", r"\\\g<0>", text[1:]).replace("--", "-\\-")
 
 
 def _without_backtracking(regex: str) -> str:

@@ -307,7 +307,9 @@ class FileOperations(RuleBasedStateMachine):
             self.replaced(path, None)
             assert not os.path.lexists(self.disk.at(path))
         else:
-            assert path not in self.disk.files or not self.may_be_written(path) or not is_utf8(path)
+            # What has no plain path is known by its id only, once it was noticed.
+            is_plain = is_utf8(path) and path.isprintable() and "\\" not in path
+            assert not (path in self.disk.files and self.may_be_written(path) and is_plain)
 
     @rule(number=which, to=plain_paths)
     def rename_by_api(self, number: int, to: str) -> None:

@@ -5,6 +5,7 @@ There is no front matter to read, and no Range header: sgoped knows neither.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from urllib.parse import urlencode
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from sgoped.config.sources import read_settings
@@ -110,31 +111,18 @@ def test_a_stream_decodes_alike_however_it_is_cut_and_holds_no_more_than_its_lim
         assert told[0] == told[1]
 
 
+# fmt: off
+FIELDS = [
+    "choices", "delta", "message", "content", "error", "finish_reason", "usage", "done", "thinking",
+    "reasoning_content", "done_reason", "eval_count", "prompt_tokens", "x",
+]
+# fmt: on
 FOREIGN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "choices",
-                    "delta",
-                    "message",
-                    "content",
-                    "error",
-                    "finish_reason",
-                    "usage",
-                    "done",
-                ]
-                + [
-                    "reasoning_content",
-                    "thinking",
-                    "done_reason",
-                    "eval_count",
-                    "prompt_tokens",
-                    "x",
-                ]
-            ),
+            st.sampled_from(FIELDS),
             inner,
             max_size=5,
         )
@@ -200,7 +188,7 @@ NAMES = ("a", "b", "ab", "a.b", "A", "lib", "x y", "a\\b", "!a", "#a", "[a]", "\
 LINES = mutated(
     *(b"a", b"b", b"*", b"**", b"/", b"!", b"#", b"\\", b"?", b"[ab]", b"[!a]", b"[a-", b"]"),
     *(b"\n", b"\n", b"\n", b"\r\n", b"lib/", b"/**/", b"x y", b" ", b"\\ ", b".b", b"\xc3\xa9"),
-    *(b"\xff", b"\xef\xbb\xbf", b"[[:alpha:]]", b"a*b*", b"\t"),
+    *(b"\xff", b"\xef\xbb\xbf", b"[[]", b"[a&&b~~|]", b"[+--]", b"a*b*", b"\t"),
 )
 EMPTY_GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "HOME": "/"}
 
@@ -219,9 +207,11 @@ def trees(tmp_path: Path) -> list[Path]:
     """Folders of a git work tree, each with the same files."""
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True, env=git_environment())
     folders = [tmp_path / f"tree{number}" for number in range(10)]
+    places = ("", "a/", "lib/", "lib/a/", "b/lib/", "a/ab/")
     for folder in folders:
-        for above in ("", "a/", "lib/", "lib/a/", "b/lib/", "a/ab/"):
+        for above in places:
             (folder / above).mkdir(parents=True, exist_ok=True)
+        for above in places:
             for name in NAMES:
                 if not (folder / f"{above}{name}").exists():
                     (folder / f"{above}{name}").write_bytes(b"")
@@ -238,25 +228,27 @@ def test_any_bytes_in_an_ignore_file_mean_what_git_says(trees: list[Path], scale
     listing = ["git", "-c", "core.excludesFile=/dev/null", "-C", str(root)]
     listing += ["ls-files", "-z", "--others", "--exclude-standard"]
 
-    @settings(max_examples=max(20, scale.examples // len(trees)))
+    @settings(
+        max_examples=max(20, scale.examples // len(trees)),
+        deadline=None,
+        phases=(Phase.generate,),  # asking git takes too long to make what failed any smaller
+    )
     @given(st.lists(LINES, min_size=len(trees), max_size=len(trees)))
     def law(rules: list[bytes]) -> None:
         for tree, lines in zip(trees, rules, strict=True):
             (tree / ".gitignore").write_bytes(lines)
-        told = subprocess.run(listing, check=True, env=git_environment(), capture_output=True)
-        wanted = {name for name in os.fsdecode(told.stdout).split("\0") if name}
+        git = subprocess.run(listing, check=True, env=git_environment(), capture_output=True)
+        wanted = {name for name in os.fsdecode(git.stdout).split("\0") if name}
         wanted = {name for name in wanted if not name.endswith(".gitignore")}
         found = kept(root)
         wrong = {name.split("/")[0] for name in found ^ wanted}
-        assert found == wanted, [
-            (lines, tree.name)
-            for tree, lines in zip(trees, rules, strict=True)
-            if tree.name in wrong
-        ]
+        told = {tree.name: lines for tree, lines in zip(trees, rules, strict=True)}
+        assert found == wanted, [(told[name], found ^ wanted) for name in sorted(wrong)]
 
     law()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400) | LINES)
 @example(b"a/**/" * 60 + b"b")
 @example(b"**/*a" * 60 + b"b")
@@ -390,7 +382,7 @@ def test_an_if_match_names_one_state_or_is_refused(value: str) -> None:
     except InvalidShape:
         return
     assert tag is not None
-    assert value.strip().removeprefix("W/") in (tag, f'"{tag}"')
+    assert value.strip() in (tag, f'"{tag}"', f'W/"{tag}"')
     assert tag != "*"
 
 
@@ -405,15 +397,11 @@ def test_a_number_is_one_within_its_bounds_or_refused(value: str) -> None:
     request = make_mocked_request(
         "GET", f"/?{urlencode({'limit': value, 'q': value}, errors='replace')}"
     )
-    try:
+    with contextlib.suppress(InvalidShape):
         assert 1 <= limit.read(request, 7) <= 100
         assert str(limit.read(request, 7)) == request.query["limit"].lstrip("0")
-    except InvalidShape:
-        pass
-    try:
+    with contextlib.suppress(InvalidShape):
         assert len(text.read(request)) <= 10
-    except InvalidShape:
-        pass
 
 
 @given(mutated(b'{"a": ', b"}", b"[", b"]", b"1", b"NaN", b"1e999", b'"\\ud800"', b'"x"', b",", b"9" * 5000, b"[" * 300, b"\xff"))  # fmt: skip
@@ -521,8 +509,9 @@ def test_any_settings_file_is_read_or_refused_with_its_name(
     (home / "config").mkdir(parents=True, exist_ok=True)
     (home / "config" / "config.toml").write_bytes(toml)
     (home / "config" / ".env").write_bytes(env)
+    told = None
     try:
         read_settings({"home": home}, working_dir=home)
     except StartupError as error:
-        assert error.exit_code == 78
-        assert "config" in str(error) or ".env" in str(error)
+        told = error
+    assert told is None or (told.exit_code == 78 and str(home / "config") in str(told))
