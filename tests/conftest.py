@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import processes
 from tests.processes import DaemonProcess
@@ -37,6 +38,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1,
         help="what the random choices of streams, faults and floods begin with",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis: the same few inputs each time, or many that differ, told with their seed."""
+    examples = SCALES[config.getoption("--scale")].examples
+    large = settings(max_examples=examples, database=None, deadline=None, print_blob=True)
+    settings.register_profile("small", settings(derandomize=True, database=None))
+    settings.register_profile("large", large)
+    settings.load_profile(config.getoption("--scale"))
 
 
 @pytest.fixture(scope="session")

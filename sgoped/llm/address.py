@@ -170,17 +170,20 @@ def _parse(text: str) -> URL:
 
 def _accepted(url: URL, path: str) -> Address:
     host = url.host or ""
+    # Unicode can write a blank in many ways, and what reads %2e as a dot is not for us to say.
+    if _UNFIT.search(host) or ("%" in host and ":" not in host):
+        raise InvalidInput("The host's name cannot be read: write such as http://host:port")
     if is_refused(host):
         raise InvalidInput("Link-local and metadata addresses are never asked")
     number = _number(host)
     if number is not None and number.is_unspecified:
         # Where a server listens ("every interface") is no place to call.
         url = url.with_host("127.0.0.1" if number.version == 4 else "::1")  # noqa: PLR2004
-    return Address(
-        URL.build(scheme=url.scheme, authority=url.raw_authority, encoded=True).with_path(
-            path, encoded=True
-        )
-    )
+    base = URL.build(scheme=url.scheme, authority=url.raw_authority, encoded=True)
+    address = Address(base.with_path(path, encoded=True))
+    if len(str(address)) > MAX_ADDRESS_CHARS:  # escaped, a character takes up to twelve
+        raise InvalidInput("The address is too long")
+    return address
 
 
 def _number(host: str) -> IPAddress | None:

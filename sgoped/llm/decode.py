@@ -107,10 +107,11 @@ class Lines:
     def _within_limit(self, lines: list[bytes]) -> list[bytes]:
         for number, line in enumerate(lines):
             if len(line) > self._max_bytes:
+                lines = lines[:number]
                 self.overflowed = True
-                return lines[:number]
-        if self._pending_bytes > self._max_bytes:
-            self.overflowed = True
+                break
+        self.overflowed = self.overflowed or self._pending_bytes > self._max_bytes
+        if self.overflowed:
             self._take_pending()
         return lines
 

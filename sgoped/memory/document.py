@@ -52,7 +52,7 @@ def document_id(path: str) -> str:
 
 def path_from_id(text: str) -> str | None:
     """The path an id was made from, or ``None`` when ``text`` is not an id."""
-    if not text.startswith(ID_PREFIX):
+    if not text.startswith(ID_PREFIX) or _SURROGATE.search(text):
         return None
     return os.fsdecode(unquote_to_bytes(text[len(ID_PREFIX) :]))
 
@@ -106,8 +106,6 @@ def safe_relative_path(text: str, *, for_reading: bool = False) -> str:
         PathRefused: The path is empty, absolute, hidden, too long, has ``..``, a backslash or a
             control character, or is a Windows drive path.
     """
-    if not text or text.isspace():
-        raise PathRefused("the path is empty; give one relative to the memory folder")
     if text.startswith("/") or _DRIVE.match(text):
         raise PathRefused("the path is absolute; give one relative to the memory folder")
     if "\\" in text or any(unicodedata.category(char) == "Cc" for char in text):
@@ -121,11 +119,13 @@ def safe_relative_path(text: str, *, for_reading: bool = False) -> str:
     parts = [part for part in text.split("/") if part not in ("", ".")]
     for part in parts:
         _check_component(part)
-    if parts:
-        _check_hidden(parts, for_reading=for_reading)
-    else:
+    path = "/".join(parts)
+    if not text or path.isspace():
+        raise PathRefused("the path is empty; give one relative to the memory folder")
+    if not parts:
         raise PathRefused("the path names the memory folder itself")
-    return "/".join(parts)
+    _check_hidden(parts, for_reading=for_reading)
+    return path
 
 
 def _check_component(part: str) -> None:

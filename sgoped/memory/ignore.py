@@ -12,6 +12,7 @@ at once, while a walk asks about one entry whose parents are known to be kept.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Container, Iterable
@@ -24,7 +25,13 @@ from sgoped.memory.beneath import open_file
 
 IGNORE_FILE_NAMES = (".gitignore", ".sgopedignore")
 _MAX_FILE_BYTES = 1_000_000
-_MAX_BACKTRACKING_STARS = 4
+_MAX_PATTERNS = 5_000
+_MAX_LINE_CHARS = 4_096  # as long as a path can be
+# How pathspec writes a leading ``**/``, and a ``/**/``; and how the latter is matched lazily.
+_ANY_FOLDERS = "^(?:.+/)?"
+_GAP = "(?:/.+)?/"
+_REGEX_SET = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_SKIPPED = "(?:/[^/]+)*?/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,17 @@ class _Rule:
 
 
 class Patterns:
-    """The compiled lines that one directory contributes."""
+    """The compiled lines that one directory contributes.
+
+    What is beyond ``_MAX_PATTERNS`` of them is not read, nor a line that is longer than a path
+    can be, so that an ignore file that came with somebody's repository cannot hold up the rest.
+    """
 
     __slots__ = ("_by_name", "_by_path", "_rules")
 
     def __init__(self, lines: Iterable[str]) -> None:
-        rules = [rule for line in lines if (rule := _compile(line)) is not None]
+        compiled = (rule for line in lines if (rule := _compile(line)) is not None)
+        rules = list(itertools.islice(compiled, _MAX_PATTERNS))
         self._rules = tuple(reversed(rules))
         self._by_name = _any_of([rule.regex for rule in rules if rule.by_name])
         self._by_path = not all(rule.by_name for rule in rules)
@@ -169,7 +181,7 @@ def _lines(files: Iterable[bytes]) -> Iterable[str]:
 
 def _compile(line: str) -> _Rule | None:
     text = line if line.endswith("\\ ") else line.rstrip()
-    if not text or text.startswith("#"):
+    if not text or len(text) > _MAX_LINE_CHARS or text.startswith("#"):
         return None
     negated = text.startswith("!")
     body = text[1:] if negated else text
@@ -196,7 +208,11 @@ def _compile(line: str) -> _Rule | None:
 
 
 def _translate(pattern: str) -> str | None:
-    """A regular expression that takes no more than polynomial time, or None for a bad line."""
+    """A regular expression that takes no more than polynomial time, or None for a bad line.
+
+    As in fnmatch, for what stands between two stars the leftmost match is as good as any other,
+    so it need never be reconsidered; and likewise for what stands between two ``/**/``.
+    """
     regex: str | None
     try:
         regex, _ = GitIgnoreSpecPattern.pattern_to_regex(pattern)
@@ -204,13 +220,31 @@ def _translate(pattern: str) -> str | None:
         return None
     if regex is None:
         return None
+    regex = _REGEX_SET.sub(_escaped, regex)
+    is_anchored = not regex.startswith(_ANY_FOLDERS)
+    *middle, last = map(_without_backtracking, regex.removeprefix(_ANY_FOLDERS).split(_GAP))
+    if is_anchored:
+        if not middle:
+            return last
+        first, *middle = middle
+        return first + "".join(f"(?>{_SKIPPED}{part}(?=/))" for part in middle) + _SKIPPED + last
+    parts = [f"(?>{_SKIPPED}{part}(?=/))" for part in middle]
+    # The path's beginning counts as the slash that each part stands behind.
+    return "^" + "".join([*parts, _SKIPPED, last]).replace(_SKIPPED, "(?:[^/]+/)*?", 1)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A set with what Python reserves in sets escaped, which it would warn of."""
+    text = found[0]
+    if text.startswith("\\"):
+        return text
+    return text[0] + re.sub(r"[\[&~|]", r"\\\g<0>", text[1:]).replace("--", "-\\-")
+
+
+def _without_backtracking(regex: str) -> str:
     stars = regex.split("[^/]*")
     if len(stars) <= 2:  # noqa: PLR2004 - one star cannot backtrack into another
         return regex
-    if ".+" in regex:
-        return regex if len(stars) - 1 <= _MAX_BACKTRACKING_STARS else None
-    # As in fnmatch: for each star but the last, the leftmost match of what follows it is as
-    # good as any other, so it need never be reconsidered.
     first, *middle, last = stars
     return first + "".join(f"(?>[^/]*?{part})" for part in middle) + "[^/]*" + last
 

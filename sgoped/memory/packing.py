@@ -88,7 +88,7 @@ def unpack_directories(table: PathTable, rows: Iterable[Row], next_pid: int) -> 
         if packed[:4] != _checksum(path, memoryview(packed)[4:], reasons):
             raise ValueError("a stored directory is damaged")
         if reasons != _NO_REASONS:
-            table.reasons.update({int(pid): why for pid, why in json.loads(reasons).items()})
+            table.reasons.update(_read_reasons(reasons))
         count = int.from_bytes(packed[4:_HEAD_BYTES], "little")
         end = _HEAD_BYTES + _PID_BYTES * count
         pids = packed[_HEAD_BYTES:end]
@@ -101,6 +101,16 @@ def unpack_directories(table: PathTable, rows: Iterable[Row], next_pid: int) -> 
     for row in scattered:
         _scatter(row, columns)
     table.load(columns)
+
+
+def _read_reasons(text: str) -> dict[int, str]:
+    try:
+        reasons = json.loads(text)
+    except RecursionError:
+        reasons = None
+    if not isinstance(reasons, dict) or not all(isinstance(why, str) for why in reasons.values()):
+        raise ValueError("the reasons stored with a directory are no texts by pid")
+    return {int(pid): why for pid, why in reasons.items()}
 
 
 def _join(runs: list[_Packed], next_pid: int) -> TableColumns:

@@ -320,7 +320,7 @@ def _load(sidecar: Path) -> Version | None:
     try:
         fields = json.loads(sidecar.read_bytes())
         version = Version(**fields)
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     return version if version.version == sidecar.stem else None
 

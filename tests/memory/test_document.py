@@ -17,6 +17,8 @@ from sgoped.memory.document import (
 REFUSED = [
     "",
     " ",
+    " /",
+    "./ ",
     ".",
     "/etc/x",
     "//x",
@@ -89,6 +91,8 @@ def test_an_id_leads_back_to_its_path_whatever_the_bytes(name: bytes) -> None:
 
 def test_what_is_no_id_has_no_path() -> None:
     assert path_from_id("notes/a.txt") is None
+    assert path_from_id(".f:a\udcff.txt") is None
+    assert path_from_id(".f:\ud800") is None
 
 
 def test_a_document_shows_a_name_that_is_not_utf_8_with_a_replacement_character() -> None:

@@ -59,6 +59,11 @@ def test_no_rules_are_false_and_ignore_nothing() -> None:
         ("**/cache", "a/b", "cache", True, True),
         ("logs/**", "", "logs", True, False),
         ("logs/**", "logs/deep", "x", False, True),
+        ("**/logs/**", "my-logs", "x", False, False),
+        ("**/logs/**", "a/b/logs", "x", False, True),
+        ("a/**/b/**/c", "a/x/b/y/b/z", "c", False, True),
+        ("a/**/b/**/c", "a/x/bb/z", "c", False, False),
+        ("**/a/**/b", "x/ya/b", "b", False, False),
         ("fo?", "", "foo", False, True),
         ("[ab].c", "", "b.c", False, True),
         ("[z-a]", "", "z", False, False),
@@ -100,6 +105,18 @@ def test_a_pattern_made_to_backtrack_answers_all_the_same() -> None:
     assert not rules("*a*a*a*a*a*a*a*a*a*a*b").ignores("", name, is_folder=False)
     assert rules("*a*a*a*a*a*a*a*a*a*a*c").ignores("", name, is_folder=False)
     assert not rules("x/**/*a*a*a*a*a*a*a*a*b").ignores("x", name, is_folder=False)
+    assert rules("x/**/*a*a*a*a*a*a*a*a*c").ignores("x", name, is_folder=False)
+    deep = "/".join("a" * 60)
+    for start in ("", "**/"):
+        assert not rules(start + "a/**/" * 20 + "b").ignores(deep, "c", is_folder=False)
+        assert rules(start + "a/**/" * 20 + "b").ignores(deep, "b", is_folder=False)
+        assert not rules(start + "a/**/" * 61 + "b").ignores(deep, "b", is_folder=False)
+
+
+def test_an_ignore_file_made_to_hold_things_up_is_read_in_part() -> None:
+    some = rules("x" * 5_000, *(f"f{number}" for number in range(6_000)))
+    assert some.ignores("", "f1", is_folder=False)
+    assert not some.ignores("", "f5999", is_folder=False)
 
 
 def test_nothing_below_an_ignored_directory_comes_back(tmp_path: Path) -> None:

@@ -1,17 +1,199 @@
-"""Hooks for the schemathesis command: no generated endpoint may lead off this machine."""
+"""Hooks for the schemathesis command.
+
+No generated endpoint leads off this machine. What every answer said is counted by operation, for
+the report at the end. Over a daemon with something in it (``SGOPED_TEST_WORLD`` names a file of
+JSON that tells what), most of the generated values that can only be meaningful by luck, such as
+paths and ids, are exchanged for ones that mean something there.
+"""
 
 from __future__ import annotations
 
+import atexit
+import http.client
+import itertools
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import schemathesis
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
+MEANINGFUL = 8  # of ten requests; the others stay as generated
+POOL = 40
+
+
+class World:
+    """A daemon with files, versions, a link that leads out, and a service that answers."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._url = urlsplit(told["url"])
+        self._folder = Path(told["memory_dir"])
+        self._upstream = told["upstream"]
+        self._traps = tuple(told["traps"])
+        self._numbers = itertools.count()
+        self._fill: dict[str, Callable[[Any, int], None]] = {
+            "GET /api/files/content": self._name_in_query,
+            "DELETE /api/files/content": self._name_in_query,
+            "GET /api/files/versions": self._name_in_query,
+            "POST /api/files/content": self._name_in_body,
+            "POST /api/files/rename": self._rename,
+            "POST /api/files/restore": self._restore,
+            "POST /api/services/test": self._configure,
+            "POST /api/services/add": self._configure,
+            "PUT /api/services/{service_id}": self._configure,
+            "DELETE /api/services/{service_id}": self._remove_service,
+            "POST /api/models/default": self._choose_model,
+            "GET /api/models/{model_id}/health": self._ask_model,
+            "POST /api/actions/execute": self._execute,
+        }
+
+    def fill(self, case: Any) -> None:
+        """Give ``case`` values that mean something, or that try to lead out."""
+        number = next(self._numbers)
+        fill = self._fill.get(case.operation.label)
+        if fill is not None and number % 10 < MEANINGFUL:
+            fill(case, number)
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        connection = http.client.HTTPConnection(str(self._url.hostname), self._url.port, timeout=30)
+        try:
+            headers = {"Content-Type": "application/json"}
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, body=data, headers=headers)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+    def _path(self, number: int) -> str:
+        """One of a few files, made anew where an earlier request removed it; or a trap."""
+        if number % 10 == MEANINGFUL - 1:
+            return str(self._traps[number // 10 % len(self._traps)])
+        path = f"pool/file {number % POOL}.txt"
+        file = self._folder / path
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"text {number}")
+        return path if number % 3 else f".f:{quote(path)}"
+
+    def _name_in_query(self, case: Any, number: int) -> None:
+        case.query = {**(case.query or {}), "path": self._path(number)}
+        case.headers.pop("If-Match", None)
+
+    def _name_in_body(self, case: Any, number: int) -> None:
+        if isinstance(case.body, dict):
+            case.body["path"] = self._path(number)
+            case.headers.pop("If-Match", None)
+
+    def _rename(self, case: Any, number: int) -> None:
+        self._name_in_body(case, number)
+        if isinstance(case.body, dict) and number % 4:
+            case.body["to"] = f"renamed/{number}.txt"
+
+    def _restore(self, case: Any, number: int) -> None:
+        self._name_in_body(case, number)
+        if not isinstance(case.body, dict):
+            return
+        asked = f"/api/files/versions?path={quote(case.body['path'])}"
+        for text in ("one", "two"):
+            found = self._ask("GET", asked)
+            if found and isinstance(found, list):
+                case.body["version"] = found[-1]["version"]
+                return
+            self._ask("POST", "/api/files/content", {"path": case.body["path"], "content": text})
+
+    def _configure(self, case: Any, number: int) -> None:
+        if isinstance(case.body, dict):
+            kind = ("ollama", "openai")[number % 2]
+            models = ["beta"] if number % 4 == 0 else []
+            case.body["service_type"] = kind
+            case.body["config"] = {
+                "name": case.body.get("config", {}).get("name"),
+                "models": models,
+                "host": self._upstream,
+                "base_url": f"{self._upstream}/v1",
+            }
+
+    def _remove_service(self, case: Any, number: int) -> None:
+        service_id = f"passing-{number % 3}"
+        self._add_service(service_id)
+        case.path_parameters = {"service_id": service_id}
+
+    def _add_service(self, service_id: str) -> None:
+        config = {"name": "Passing", "host": self._upstream, "models": ["beta"]}
+        body = {"service_id": service_id, "service_type": "ollama", "config": config}
+        self._ask("POST", "/api/services/add", body)
+
+    def _model(self, number: int) -> str:
+        models = self._ask("GET", "/api/models")["all_models"]
+        return str(models[number % len(models)]["id"]) if models else "none"
+
+    def _choose_model(self, case: Any, number: int) -> None:
+        case.body = {"model": self._model(number)}
+
+    def _ask_model(self, case: Any, number: int) -> None:
+        case.path_parameters = {"model_id": self._model(number)}
+
+    def _execute(self, case: Any, number: int) -> None:
+        if isinstance(case.body, dict):
+            case.body["action_id"] = ("add_knowledge", "/add_knowledge")[number % 2]
+            case.body["user_input"] = str(case.body.get("user_input", "")) + " words to keep"
+            case.body["attachments"] = []
+
+
+class Report:
+    """How often each operation was answered with which status, and what should never be."""
+
+    def __init__(self, file: Path, secret: str) -> None:
+        self._file = file
+        self._secret = secret.encode()
+        self._lock = threading.Lock()
+        self._statuses: dict[str, Counter[int]] = {}
+        self._leaks: list[str] = []
+        atexit.register(self.write)
+
+    def note(self, label: str, status: int, content: bytes) -> None:
+        with self._lock:
+            self._statuses.setdefault(label, Counter())[status] += 1
+            if self._secret and self._secret in content:
+                self._leaks.append(label)
+
+    def write(self) -> None:
+        told = {"statuses": self._statuses, "leaks": self._leaks}
+        self._file.write_text(json.dumps(told))
+
+
+def _told() -> dict[str, Any]:
+    file = os.environ.get("SGOPED_TEST_WORLD", "")  # noqa: TID251 - the only way into the command
+    return dict(json.loads(Path(file).read_text())) if file else {}
+
+
+def _reports(told: dict[str, Any]) -> Iterator[Report]:
+    if "report" in told:
+        yield Report(Path(told["report"]), told.get("secret", ""))
+
+
+TOLD = _told()
+WORLD = World(TOLD) if "memory_dir" in TOLD else None
+REPORTS = tuple(_reports(TOLD))
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Point every service that is tried or saved at a closed loopback port."""
+    """Point every service that is tried or saved at a closed loopback port, or at the fake."""
     config = case.body.get("config") if isinstance(case.body, dict) else None
     if isinstance(config, dict):
         config.update(host=NOBODY_LISTENS, base_url=NOBODY_LISTENS)
+    if WORLD is not None:
+        WORLD.fill(case)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Count the answer."""
+    for report in REPORTS:
+        report.note(case.operation.label, response.status_code, response.content)
