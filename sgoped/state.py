@@ -56,6 +56,9 @@ def create_services(tables: Tables) -> None:
     )
 
 
+STEPS = (create_services,)
+
+
 class State:
     """Durable facts; every write is on the disk when its coroutine returns.
 
@@ -156,7 +159,8 @@ class State:
         await self._run(work)
 
 
-def _is_sound(path: Path) -> bool:
+def is_sound(path: Path) -> bool:
+    """Whether the database at ``path`` can be read and its structure is right."""
     try:
         with closing(sqlite3.connect(path, timeout=10)) as connection:
             return bool(connection.execute("pragma quick_check").fetchone() == ("ok",))
@@ -167,21 +171,25 @@ def _is_sound(path: Path) -> bool:
         return False
 
 
-def _backups(directory: Path) -> list[Path]:
+def list_backups(directory: Path) -> list[Path]:
+    """The copies of ``state.db``, newest first."""
     return sorted(directory.glob("state-*.db"), reverse=True)
 
 
-def _recover(path: Path, backups_dir: Path) -> str:
-    """Put the newest good backup in the place of a damaged file; say what was done."""
-    if not path.exists() or _is_sound(path):
+def recover(path: Path, backups_dir: Path) -> str:
+    """Put the newest good backup in the place of a damaged file; say what was done.
+
+    For whoever holds the instance lock.
+    """
+    if not path.exists() or is_sound(path):
         return ""
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
     path.rename(aside)
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    for backup in _backups(backups_dir):
-        if _is_sound(backup):
+    for backup in list_backups(backups_dir):
+        if is_sound(backup):
             path.touch(mode=0o600)
             path.write_bytes(backup.read_bytes())
             return f"state.db was damaged: restored {backup.name}; the old file is {aside.name}"
@@ -191,7 +199,7 @@ def _recover(path: Path, backups_dir: Path) -> str:
 
 
 def _back_up(connection: sqlite3.Connection, backups_dir: Path) -> None:
-    newest = next(iter(_backups(backups_dir)), None)
+    newest = next(iter(list_backups(backups_dir)), None)
     if newest is not None and time.time() - newest.stat().st_mtime < BACKUP_AGE_SECONDS:
         return
     backups_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -202,7 +210,7 @@ def _back_up(connection: sqlite3.Connection, backups_dir: Path) -> None:
     with closing(sqlite3.connect(partial)) as copy:
         connection.backup(copy)
     partial.rename(target)
-    for old in _backups(backups_dir)[KEPT_BACKUPS:]:
+    for old in list_backups(backups_dir)[KEPT_BACKUPS:]:
         old.unlink()
 
 
@@ -226,10 +234,10 @@ async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
     Raises:
         StartupError: The file was written by a newer version; it is left untouched.
     """
-    recovery = await asyncio.to_thread(_recover, path, backups_dir)
+    recovery = await asyncio.to_thread(recover, path, backups_dir)
     if recovery:
         log.error("%s", recovery)
-    async with open_database(path, [create_services]) as database:
+    async with open_database(path, STEPS) as database:
         await _back_up_if_due(database, backups_dir)
         async with background(backup=_back_up_daily(database, backups_dir)):
             yield State(database, recovery)

@@ -21,9 +21,9 @@ class InstanceLock:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
-    def describe(self, url: str = "") -> None:
-        """Writes this process's id and, once known, where it listens."""
-        told = json.dumps({"pid": os.getpid(), "url": url}).encode()
+    def describe(self, url: str = "", memory_dir: str = "") -> None:
+        """Writes this process's id and, once known, where it listens and which folder it watches."""
+        told = json.dumps({"pid": os.getpid(), "url": url, "memory_dir": memory_dir}).encode()
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, told, 0)
 

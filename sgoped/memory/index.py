@@ -33,11 +33,17 @@ def fresh_directory(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True)
 
 
+def directory_name(name: str) -> str:
+    """The directory of index ``name`` in our format and tantivy's."""
+    return f"{name}-{FORMAT}-{importlib.metadata.version('tantivy')}"
+
+
 class IndexBrokenError(Exception):
     """The writer is lost; what it held is gone and the index must be made again."""
 
 
-def _is_failure(error: BaseException) -> bool:
+def is_failure(error: BaseException) -> bool:
+    """Whether tantivy failed, and not somebody ended the program."""
     # A Rust panic arrives as pyo3_runtime.PanicException, which is no Exception.
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
@@ -68,15 +74,14 @@ class SearchIndex:
         heap_bytes: int = WRITER_HEAP_BYTES,
     ) -> None:
         self.schema = schema
-        version = importlib.metadata.version("tantivy")
-        self._directory = root / f"{name}-{FORMAT}-{version}"
+        self._directory = root / directory_name(name)
         self._analyzers = analyzers
         self._heap_bytes = heap_bytes
         self._remove_others(root, name)
         try:
             self._open()
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             log.warning("the %s index cannot be opened and is made again: %s", name, error)
             self.start_afresh()
@@ -132,7 +137,7 @@ class SearchIndex:
             fresh_directory(self._directory)
             self._open()
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             raise IndexBrokenError(str(error)) from error
 
@@ -216,7 +221,7 @@ class SearchIndex:
             hits = searcher.search(tantivy.Query.all_query(), max(1, self.count), count=False).hits
             pids = searcher.fast_field_values("pid", [address for _, address in hits])
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             raise IndexBrokenError(str(error)) from error
         return {int(pid) for pid in pids if pid is not None}
@@ -227,7 +232,7 @@ class SearchIndex:
         try:
             work(self._writer)
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             self._writer = None
             raise IndexBrokenError(str(error)) from error

@@ -63,6 +63,23 @@ def create_checked_catalogue(tables: Tables) -> None:
     )
 
 
+def load_table(connection: sqlite3.Connection, table: PathTable) -> IndexMark:
+    """Fill an empty ``table`` with what the catalogue holds; returns the mark saved with it.
+
+    Raises:
+        sqlite3.DatabaseError, ValueError, IndexError: The catalogue is damaged; so may be ``table``.
+    """
+    row = connection.execute("select mark, checksum from mark").fetchone()
+    if row is None:
+        return IndexMark()
+    if zlib.crc32(row[0].encode()) != row[1]:
+        raise ValueError("the stored mark is damaged")
+    mark = IndexMark(**json.loads(row[0]))
+    rows = connection.execute("select path, packed, reasons from directory")
+    unpack_directories(table, rows, mark.next_pid)
+    return mark
+
+
 class Store:
     """Reads and writes the catalogue; its calls block and belong in the indexer's thread."""
 
@@ -75,19 +92,7 @@ class Store:
         Raises:
             sqlite3.DatabaseError, ValueError, IndexError: The catalogue is damaged; so may be ``table``.
         """
-
-        def work(connection: sqlite3.Connection) -> IndexMark:
-            row = connection.execute("select mark, checksum from mark").fetchone()
-            if row is None:
-                return IndexMark()
-            if zlib.crc32(row[0].encode()) != row[1]:
-                raise ValueError("the stored mark is damaged")
-            mark = IndexMark(**json.loads(row[0]))
-            rows = connection.execute("select path, packed, reasons from directory")
-            unpack_directories(table, rows, mark.next_pid)
-            return mark
-
-        return self._database.run_blocking(work)
+        return self._database.run_blocking(lambda connection: load_table(connection, table))
 
     def save(self, table: PathTable, directories: Iterable[str], mark: IndexMark) -> None:
         """Write the named directories and the mark in one transaction."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -198,14 +199,35 @@ class Versions:
                 total -= size
         self._bytes = total
 
-    def _remove_leftovers(self) -> None:
+    def leftovers(self, before: float) -> tuple[Path, ...]:
+        """What a crash left half-way, last written before the Unix time ``before``.
+
+        Nothing of it is listed as a version, and what it was being kept for did not happen.
+
+        Raises:
+            OSError: The directory cannot be read.
+        """
         if not self._dir.is_dir():
-            return
-        for directory in self._dir.iterdir():
-            if directory.is_dir():
-                for file in directory.iterdir():
-                    if not _is_whole(file):
-                        file.unlink(missing_ok=True)
+            return ()
+        directories = [path for path in self._dir.iterdir() if path.is_dir()]
+        files = [file for directory in directories for file in directory.iterdir()]
+        return tuple(file for file in files if not _is_whole(file) and _is_older(file, before))
+
+    def remove_leftovers(self, before: float) -> None:
+        """Remove ``leftovers``, for whoever holds the instance lock; versions stay.
+
+        Raises:
+            OSError: The directory cannot be read or changed.
+        """
+        for file in self.leftovers(before):
+            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.parent.rmdir()
+
+    def _remove_leftovers(self) -> None:
+        self.remove_leftovers(math.inf)
+        if self._dir.is_dir():
+            for directory in self._dir.iterdir():
                 with suppress(OSError):
                     directory.rmdir()
 
@@ -220,6 +242,13 @@ def _sidecars(directory: Path) -> list[Path]:
 def _is_whole(file: Path) -> bool:
     other = _BLOB if file.suffix == _SIDECAR else _SIDECAR
     return file.suffix in (_BLOB, _SIDECAR) and file.with_suffix(other).exists()
+
+
+def _is_older(file: Path, before: float) -> bool:
+    try:
+        return file.lstat().st_mtime < before
+    except FileNotFoundError:
+        return False
 
 
 def _load(sidecar: Path) -> Version | None:
