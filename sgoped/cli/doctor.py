@@ -139,5 +139,6 @@ def _summary(findings: Sequence[Finding], *, fixing: bool) -> str:
         if counts[severity]
     )
     fixable = sum(found.remains and found.fix is not None for found in findings)
-    hint = f"; sgoped doctor --fix mends {fixable} of them" if fixable and not fixing else ""
+    which = f"{fixable} of them" if fixable < sum(counts.values()) else "all of it"
+    hint = f"; sgoped doctor --fix mends {which}" if fixable and not fixing else ""
     return click.style(f"{done}{told}{hint}", bold=True)

@@ -122,7 +122,7 @@ def mend(subject: Subject, findings: Sequence[Finding]) -> list[Finding]:
                 mend = "run this again"
                 refused = ("lock_refused", Severity.PROBLEM, error.message, "", mend)
                 return [*findings, Finding(Topic.DAEMON, *refused)]
-            lock.describe(memory_dir=str(subject.instance.memory_dir or ""))
+            lock.describe(memory_dir=subject.instance.memory_dir)
         return [_mend_one(found) for found in findings]
 
 

@@ -83,6 +83,7 @@ class Instance:
         announced: What ``server.json`` says; empty when there is none or it is not ours.
         daemon: To ask it, when it answers.
         health: What it answered.
+        memory_dir: The folder it watches, or the last one did, as far as it has told.
     """
 
     held: bool = False
@@ -90,23 +91,20 @@ class Instance:
     announced: Mapping[str, Any] = field(default_factory=dict)
     daemon: Daemon | None = None
     health: Mapping[str, Any] = field(default_factory=dict)
+    memory_dir: Path | None = None
 
     @property
     def running(self) -> bool:
         """Whether a daemon uses the data, so that nobody else may change it."""
         return self.held or self.daemon is not None
 
-    @property
-    def memory_dir(self) -> Path | None:
-        """The folder it watches, or the last one did, as far as it has told."""
-        told = self.told.get("memory_dir")
-        return Path(told) if isinstance(told, str) and told.startswith("/") else None
-
 
 def find_instance(paths: Paths, connect: Connect) -> Instance:
     """Look for a daemon on this data directory."""
     held, told = is_held(paths.lock_file), read_object(paths.lock_file)
     announced = read_object(paths.server_file)
+    folder = told.get("memory_dir")
+    watched = paths.data_dir / folder if isinstance(folder, str) and folder else None
     urls = [announced.get("url"), told.get("url") if held else None]
     for url in dict.fromkeys(urls):
         if isinstance(url, str) and url:
@@ -115,8 +113,8 @@ def find_instance(paths: Paths, connect: Connect) -> Instance:
                 health = daemon.health()
                 # Without the lock, whoever answers there may serve other data.
                 if held or health.get("pid") == announced.get("pid"):
-                    return Instance(held, told, announced, daemon, health)
-    return Instance(held, told, announced)
+                    return Instance(held, told, announced, daemon, health, watched)
+    return Instance(held, told, announced, memory_dir=watched)
 
 
 def is_held(path: Path) -> bool:

@@ -136,7 +136,8 @@ def _look(path: Path) -> list[_Seen]:
 
 
 def _below(path: Path, *, folders_only: bool) -> list[_Seen]:
-    seen, waiting = _look(path), [path]
+    seen = _look(path)
+    waiting = [path] if seen and seen[0].is_folder else []
     while waiting and len(seen) < _MAX_LOOKED_AT:
         with suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
