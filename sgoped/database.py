@@ -78,6 +78,7 @@ def reading(path: Path, *, live: bool) -> Iterator[sqlite3.Connection]:
         sqlite3.DatabaseError: It cannot be read, or is damaged.
         OSError: It is missing, or cannot be copied.
     """
+    path.stat()  # SQLite would call a missing file one that cannot be opened
     wal = path.with_name(f"{path.name}-wal")
     if live:
         yield from _reading(f"{path.absolute().as_uri()}?mode=ro")
