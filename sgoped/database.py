@@ -71,8 +71,8 @@ def reading(path: Path, *, live: bool) -> Iterator[sqlite3.Connection]:
 
     Args:
         path: The file.
-        live: Whether a daemon has it open. It is then read beside it; else SQLite, which would
-            make and remove files to read a write-ahead log, is given a private copy of both.
+        live: Whether a daemon may have it open. It is then read beside it; else SQLite, which
+            would make and remove files to read a write-ahead log, is given a copy of both.
 
     Raises:
         sqlite3.DatabaseError: It cannot be read, or is damaged.
@@ -80,7 +80,7 @@ def reading(path: Path, *, live: bool) -> Iterator[sqlite3.Connection]:
     """
     path.stat()  # SQLite would call a missing file one that cannot be opened
     wal = path.with_name(f"{path.name}-wal")
-    if live:
+    if live and path.with_name(f"{path.name}-shm").exists():
         yield from _reading(f"{path.absolute().as_uri()}?mode=ro")
     elif not wal.exists() or not wal.stat().st_size:
         yield from _reading(f"{path.absolute().as_uri()}?mode=ro&immutable=1")

@@ -5,7 +5,7 @@ One module per topic; each check is a function that yields findings and changes 
 
 from __future__ import annotations
 
-from sgoped.doctor.examine import examine, mend
+from sgoped.doctor.examination import examine, mend
 from sgoped.doctor.finding import Finding, Severity, Topic
 from sgoped.doctor.instance import Instance, Unanswered, find_instance
 from sgoped.doctor.subject import Subject

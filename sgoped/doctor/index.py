@@ -77,9 +77,8 @@ def _damaged(subject: Subject, code: str, what: str, where: Path) -> Finding:
     paths = subject.paths
     running = subject.instance.running
     how = (
-        "restart sgoped, which makes it again from your files"
-        if running
-        else "use --fix to delete the caches; a start makes them again from your files"
+        f"{'stop sgoped, then ' if running else ''}use --fix to delete the caches; a start makes "
+        "them again from your files"
     )
     fix = None if running else lambda: delete_caches(paths)
     return _finding(code, Severity.WARNING, what, str(where), how, fix)

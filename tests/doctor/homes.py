@@ -82,7 +82,9 @@ class Home:
         assert report.wrong() == {code}, report
         assert report.exit_code == 1, report
         after = snapshot(self.path)
-        assert after == before, [path for path in before | after if before.get(path) != after.get(path)]
+        assert after == before, [
+            path for path in before | after if before.get(path) != after.get(path)
+        ]
         found = report.one(code)
         assert found["fixable"] == fixed
         assert found["what"]

@@ -117,9 +117,7 @@ def test_a_key_that_others_can_read_is_found_and_left_alone(sick: Home) -> None:
     assert "sk-secret" not in str(report)
 
 
-def test_a_setting_that_is_not_used_is_told(
-    sick: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setting_that_is_not_used_is_told(sick: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SGOPED_PROT", "1")
     report = sick.doctor()
     assert report.wrong() == {"setting_unused"}
