@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import time
 import unicodedata
@@ -53,7 +54,7 @@ def check_folder(subject: Subject) -> Iterator[Finding]:
             Severity.PROBLEM,
             "the memory folder cannot be read",
             str(folder),
-            f"chmod u+rx {folder}",
+            f"chmod u+rx {shlex.quote(str(folder))}",
         )
     elif "w" not in may:
         yield _finding(
@@ -61,7 +62,7 @@ def check_folder(subject: Subject) -> Iterator[Finding]:
             Severity.WARNING,
             "nothing can be saved in the memory folder",
             str(folder),
-            f"chmod u+w {folder}, or mount its drive for writing",
+            f"chmod u+w {shlex.quote(str(folder))}, or mount its drive for writing",
         )
     network = network_filesystem(folder)
     if network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -61,7 +62,7 @@ def _writable_settings(paths: Paths) -> Iterator[Finding]:
                     Severity.PROBLEM,
                     "others can change what sgoped does and shows",
                     str(path),
-                    f"chmod go-w {path}",
+                    f"chmod go-w {shlex.quote(str(path))}",
                 )
 
 
@@ -157,7 +158,7 @@ def _foreign(foreign: Sequence[_Seen]) -> Finding:
         f"{counted(len(foreign), 'file or directory belongs', 'files and directories belong')} "
         f"to another user (uid {foreign[0].status.st_uid}), perhaps since sgoped was run as root",
         str(foreign[0].path),
-        f"chown them to you, such as: sudo chown -R {os.getuid()} {foreign[0].path}",
+        f"give them back: sudo chown -R {os.getuid()} {shlex.quote(str(foreign[0].path))}",
     )
 
 
@@ -171,6 +172,7 @@ def _exposed(own: Sequence[_Seen]) -> Iterator[Finding]:
         if exposed:
             many = "directories" if is_folder else "files"
             mode = _PRIVATE_FOLDER if is_folder else _PRIVATE_FILE
+            others = " and the others" if len(exposed) > 1 else ""
             yield Finding(
                 Topic.PLACES,
                 code,
@@ -178,7 +180,7 @@ def _exposed(own: Sequence[_Seen]) -> Iterator[Finding]:
                 f"{counted(len(exposed), noun, many)} of sgoped's can be opened by others "
                 f"(mode {exposed[0].mode:04o})",
                 str(exposed[0].path),
-                f"chmod {mode:o} {exposed[0].path}{' and the others' if len(exposed) > 1 else ''}",
+                f"chmod {mode:o} {shlex.quote(str(exposed[0].path))}{others}",
                 _closing(exposed, mode),
             )
 

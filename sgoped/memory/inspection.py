@@ -126,10 +126,10 @@ def read_index(index_dir: Path, name: str) -> Iterator[ReadIndex]:
         for file in directory.iterdir():
             if file.suffix != ".lock":
                 (Path(folder) / file.name).symlink_to(file.absolute())
-        yield _open(folder)
+        yield _open(folder, directory)
 
 
-def _open(folder: str) -> ReadIndex:
+def _open(folder: str, directory: Path) -> ReadIndex:
     try:
         told = json.loads((Path(folder) / "meta.json").read_bytes())
         index = tantivy.Index.open(folder)
@@ -139,7 +139,7 @@ def _open(folder: str) -> ReadIndex:
     except BaseException as error:
         if not is_failure(error):
             raise
-        raise IndexBrokenError(str(error)) from error
+        raise IndexBrokenError(str(error).replace(folder, str(directory))) from error
 
 
 def agrees(index: ReadIndex, stamp: int, count: int) -> bool:
