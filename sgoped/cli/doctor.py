@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import textwrap
 from collections import Counter
@@ -108,9 +109,11 @@ def _lines(findings: Sequence[Finding], *, fixing: bool) -> Iterator[str]:
 def _finding_lines(found: Finding, columns: int) -> Iterator[str]:
     mark = "mended" if found.mended else str(found.severity)
     styled = click.style(f"{mark:<{_MARK_WIDTH}}", fg=_COLOURS[mark], bold=found.remains)
-    first, *rest = textwrap.wrap(
-        one_line(found.what), columns - len(_INDENT), break_on_hyphens=False
-    ) or [""]
+    width = columns - len(_INDENT)
+    what = _short(found.what)
+    first, *rest = textwrap.wrap(what, width, break_on_hyphens=False, break_long_words=False) or [
+        ""
+    ]
     yield f"  {styled} {first}"
     yield from (f"{_INDENT}{line}" for line in rest)
     if found.severity is Severity.OK:
@@ -118,13 +121,13 @@ def _finding_lines(found: Finding, columns: int) -> Iterator[str]:
     if found.where:
         yield f"{_INDENT}{click.style(f'at {_short(found.where)}', dim=True)}"
     if found.mend and not found.mended:
-        yield f"{_INDENT}mend: {one_line(found.mend)}"
+        yield f"{_INDENT}mend: {_short(found.mend)}"
 
 
-def _short(where: str) -> str:
-    home = f"{Path.home()}/"
-    text = one_line(where)
-    return f"~/{text.removeprefix(home)}" if text.startswith(home) else text
+def _short(text: str) -> str:
+    """On one line, with ``~`` for the home directory, but not where a shell would not take it."""
+    home = re.escape(f"{Path.home()}/")
+    return re.sub(rf"(?<![^\s(\"]){home}", "~/", one_line(text))
 
 
 def _summary(findings: Sequence[Finding], *, fixing: bool) -> str:

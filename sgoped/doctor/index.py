@@ -5,6 +5,7 @@ With a daemon, the daemon is asked, as any client would ask it; without one the 
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import time
@@ -35,6 +36,7 @@ MAX_LISTED = 20_000
 _PAGE = 1000
 _WALK_SECONDS = 20.0
 _REFRESH_SECONDS = 600.0
+_OWN_DIRECTORY = re.compile(r"(?:names|bodies)-\d+-[\w.+-]+")
 _DAMAGES = (sqlite3.DatabaseError, ValueError, IndexError)
 
 
@@ -92,8 +94,10 @@ def delete_caches(paths: Paths) -> None:
     """
     for suffix in ("", "-wal", "-shm"):
         paths.catalogue_db.with_name(f"{paths.catalogue_db.name}{suffix}").unlink(missing_ok=True)
-    for name in ("names-*", "bodies-*"):
-        for directory in paths.index_dir.glob(name):
+    if paths.index_dir.is_symlink():
+        raise OSError(f"{paths.index_dir} is a link, so what it leads to is left alone")
+    for directory in paths.index_dir.iterdir() if paths.index_dir.is_dir() else ():
+        if _OWN_DIRECTORY.fullmatch(directory.name) and not directory.is_symlink():
             shutil.rmtree(directory)
 
 

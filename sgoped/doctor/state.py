@@ -153,7 +153,9 @@ def _backups(subject: Subject, sound: list[Path]) -> Iterator[Finding]:
 
 def stale_partials(folder: Path, before: float) -> list[Path]:
     """Backups that were never finished."""
-    found = []
+    found: list[Path] = []
+    if folder.is_symlink():
+        return found
     for path in folder.glob("state-*.partial"):
         with suppress(OSError):
             if path.lstat().st_mtime < before:

@@ -89,7 +89,7 @@ def judge_sqlite(version: Release) -> Iterator[Finding]:
             "sqlite_wal_reset",
             Severity.NOTE,
             f"SQLite {'.'.join(map(str, version))} can garble a database that two programs write "
-            "to; sgoped writes over one connection, so do not open its files in another program",
+            "to: leave its files to sgoped alone, which uses one connection",
             mend="a Python with SQLite 3.51.3 or later has the correction",
         )
 

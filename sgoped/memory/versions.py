@@ -27,6 +27,8 @@ from sgoped.memory.document import shown
 
 _VERSION = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
 _BLOB, _SIDECAR = ".blob", ".json"
+_OWN_FILE = re.compile(rf"{_VERSION.pattern}\.(?:blob|json)(?:\.tmp)?")
+_OWN_DIRECTORY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +209,15 @@ class Versions:
         Raises:
             OSError: The directory cannot be read.
         """
-        if not self._dir.is_dir():
+        if not self._dir.is_dir() or self._dir.is_symlink():
             return ()
-        directories = [path for path in self._dir.iterdir() if path.is_dir()]
+        directories = [path for path in self._dir.iterdir() if _is_own_directory(path)]
         files = [file for directory in directories for file in directory.iterdir()]
-        return tuple(file for file in files if not _is_whole(file) and _is_older(file, before))
+        return tuple(
+            file
+            for file in files
+            if _OWN_FILE.fullmatch(file.name) and not _is_whole(file) and _is_older(file, before)
+        )
 
     def remove_leftovers(self, before: float) -> None:
         """Remove ``leftovers``, for whoever holds the instance lock; versions stay.
@@ -242,6 +248,13 @@ def _sidecars(directory: Path) -> list[Path]:
 def _is_whole(file: Path) -> bool:
     other = _BLOB if file.suffix == _SIDECAR else _SIDECAR
     return file.suffix in (_BLOB, _SIDECAR) and file.with_suffix(other).exists()
+
+
+def _is_own_directory(path: Path) -> bool:
+    """Whether it is one that we made, and no link to somewhere else."""
+    return (
+        path.is_dir() and not path.is_symlink() and _OWN_DIRECTORY.fullmatch(path.name) is not None
+    )
 
 
 def _is_older(file: Path, before: float) -> bool:

@@ -53,7 +53,7 @@ def test_a_check_that_fails_is_told_and_the_others_go_on(
     def broken(subject: object) -> None:
         raise RuntimeError("out of cheese")
 
-    checks = [(Topic.STATE, broken), *examination.CHECKS]  # type: ignore[list-item]
+    checks = [(Topic.STATE, broken), *examination.CHECKS]
     monkeypatch.setattr("sgoped.doctor.examination.CHECKS", checks)
     report = sick.doctor()
     assert report.wrong() == {"check_failed"}

@@ -75,13 +75,13 @@ def test_files_that_cannot_be_read_are_told(open_folder: Path) -> None:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as told:
-        found = {each["code"]: each for each in json.load(told)}
+        by_code = {each["code"]: each for each in json.load(told)}
     os.waitpid(child, 0)
-    assert "secret.txt" in found["unreadable"]["what"]
-    assert "closed" in found["unreadable"]["what"]
-    assert "2 files and folders" in found["unreadable"]["what"]
-    assert "fine.txt" not in found["unreadable"]["what"]
-    assert "folder_read_only" in found
+    assert "secret.txt" in by_code["unreadable"]["what"]
+    assert "closed" in by_code["unreadable"]["what"]
+    assert "2 files and folders" in by_code["unreadable"]["what"]
+    assert "fine.txt" not in by_code["unreadable"]["what"]
+    assert "folder_read_only" in by_code
 
 
 def test_odd_files_are_noted_and_are_no_fault(sick: Home) -> None:

@@ -101,6 +101,20 @@ def test_an_index_that_finds_the_wrong_thing_is_found(sick: Home, template: Path
     sick.expect("index_blind", fixed=True)
 
 
+def test_what_a_link_in_the_place_of_the_index_leads_to_is_left_alone(
+    sick: Home, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    (theirs / "names-4-0.27.0").mkdir(parents=True)
+    (theirs / "names-4-0.27.0" / "photo.jpg").write_text("the person's")
+    shutil.rmtree(sick.path / INDEX)
+    (sick.path / INDEX).symlink_to(theirs)
+    report = sick.doctor("--fix")
+    assert report.wrong() == {"index_damaged"}
+    assert "is a link" in report.one("index_damaged")["mend"]
+    assert (theirs / "names-4-0.27.0" / "photo.jpg").exists()
+
+
 def test_an_index_of_another_version_is_no_fault(sick: Home) -> None:
     (sick.path / INDEX / "names-3-0.26.0").mkdir(mode=0o700)
     report = sick.doctor()

@@ -87,7 +87,7 @@ def test_half_a_version_may_be_in_the_making_while_a_daemon_runs(
     sick: Home, start: Callable[[], DaemonProcess]
 ) -> None:
     start()
-    folder = sick.data / "versions" / "0123"
+    folder = sick.data / "versions" / ("0123456789abcdef" * 2)
     folder.mkdir(parents=True, mode=0o700)
     folder.parent.chmod(0o700)
     half = folder / "0000000000000001-00000001.blob"
@@ -100,7 +100,25 @@ def test_half_a_version_may_be_in_the_making_while_a_daemon_runs(
     assert half.exists()
 
 
-def test_versions_over_the_limit_are_not_thrown_away(sick: Home, monkeypatch: object) -> None:
+def test_what_links_among_the_versions_lead_to_is_left_alone(sick: Home, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    canaries = [theirs / "photo.jpg", theirs / "0000000000000001-00000001.blob"]
+    versions = sick.data / "versions"
+    versions.mkdir(mode=0o700)
+    (versions / ("ab" * 16)).symlink_to(theirs)
+    own = versions / ("cd" * 16)
+    own.mkdir(mode=0o700)
+    canaries.append(own / "a note somebody put here.txt")
+    for path in canaries:
+        path.write_text("the person's")
+        path.chmod(0o600)
+        old(path)
+    assert sick.doctor("--fix").exit_code == 0
+    assert all(path.exists() for path in canaries)
+
+
+def test_versions_over_the_limit_are_not_thrown_away(sick: Home) -> None:
     versions = Versions(sick.data / "versions", 10**6)
     for content in (b"one", b"two", b"three"):
         versions.keep("plans.txt", content, "overwritten")
