@@ -51,11 +51,11 @@ def test_a_log_that_was_not_written_back_is_read_and_left(sick: Home) -> None:
         connection.execute("pragma journal_mode = wal")
         connection.execute("insert into service values (1, 'mine', 'ollama', 'Mine', 1, '{}')")
         connection.commit()
-        # As a kill would leave them: closing would write the log back.
-        log = (sick.data / "state.db-wal").read_bytes()
+        # As a kill would leave them: closing writes the log back.
+        before, log = path.read_bytes(), (sick.data / "state.db-wal").read_bytes()
+    path.write_bytes(before)
     (sick.data / "state.db-wal").write_bytes(log)
     (sick.data / "state.db-wal").chmod(0o600)
-    before = path.read_bytes()
     report = sick.doctor()
     assert report.exit_code == 0
     assert "mine" in report.one("services_untested")["what"]
