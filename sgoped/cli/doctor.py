@@ -46,7 +46,7 @@ _MIN_COLUMNS, _MAX_COLUMNS = 60, 120
 @click.option(
     "--memory-dir",
     type=click.Path(path_type=Path),
-    help="The folder to compare with; that of the running daemon, or of the settings, otherwise.",
+    help="The folder to compare with; otherwise the daemon's, or that of the settings.",
 )
 @click.option("--fix", is_flag=True, help="Mend what is safe to mend: sgoped's own files only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")

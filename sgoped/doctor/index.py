@@ -184,6 +184,8 @@ def _check_offline(subject: Subject, walk: Walk, catalogue: Catalogue) -> Iterat
         ("bodies", mark.bodies_stamp, mark.bodies_count),
     ):
         fault, blind = _read(subject.paths.index_dir, name, stamp, count, samples)
+        if fault:  # unless it was of the moment, such as no memory to map a file
+            fault, blind = _read(subject.paths.index_dir, name, stamp, count, samples)
         if fault:
             what = f"the {name} index is damaged: {fault}"
             yield _damaged(subject, "index_damaged", what, subject.paths.index_dir)

@@ -183,6 +183,21 @@ def test_what_a_running_daemon_missed_is_found_and_refreshed(
     assert (status, [hit["path"] for hit in hits["hits"]]) == (200, ["new.md"])
 
 
+def test_in_a_great_folder_the_catalogue_is_compared(
+    sick: Home, start_daemon: Callable[..., DaemonProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sgoped.doctor.index.MAX_LISTED", 0)
+    daemon = start_daemon(
+        sick.path, environment={"SGOPED_QUIET_SECONDS": "600", "SGOPED_MAX_DELAY_SECONDS": "600"}
+    )
+    daemon.request("POST", "/api/refresh", {})
+    assert sick.doctor().wrong() == set()
+    (sick.memory / "plans.txt").write_text("other plans, and longer ones")
+    (sick.memory / "letters" / "aunt.txt").unlink()
+    found = sick.expect("index_behind", fixed=True)
+    assert "2 files: 0 missing, 1 gone, 1 changed" in found["what"]
+
+
 def test_a_change_of_the_last_moment_is_no_fault(
     sick: Home, start: Callable[[], DaemonProcess]
 ) -> None:
