@@ -8,10 +8,12 @@ made and changed by sqlite-utils migrations; a database from a newer program is 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Sequence
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database as Tables
 
 BUSY_SECONDS = 10.0
+READ_SECONDS = 5.0
 
 Result = TypeVar("Result")
 Step: TypeAlias = "Callable[[Tables], None]"
@@ -85,6 +88,48 @@ def _connect(path: Path, steps: Sequence[Step], synchronous: str) -> sqlite3.Con
     return connection
 
 
+@contextmanager
+def reading(path: Path, *, live: bool) -> Iterator[sqlite3.Connection]:
+    """A connection to a database that may be another process's; nothing on the disk changes.
+
+    Args:
+        path: The file.
+        live: Whether a daemon may have it open. It is then read beside it; else SQLite, which
+            would make and remove files to read a write-ahead log, is given a copy of both.
+
+    Raises:
+        sqlite3.DatabaseError: It cannot be read, or is damaged.
+        OSError: It is missing, or cannot be copied.
+    """
+    path.stat()  # SQLite would call a missing file one that cannot be opened
+    wal = path.with_name(f"{path.name}-wal")
+    if live and path.with_name(f"{path.name}-shm").exists():
+        yield from _reading(f"{path.absolute().as_uri()}?mode=ro")
+    elif not wal.exists() or not wal.stat().st_size:
+        yield from _reading(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
+    else:
+        with tempfile.TemporaryDirectory(prefix="sgoped-") as folder:
+            copy = Path(folder) / path.name
+            shutil.copyfile(path, copy)
+            shutil.copyfile(wal, copy.with_name(wal.name))
+            yield from _reading(copy.as_uri())
+
+
+def _reading(uri: str) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(uri, timeout=READ_SECONDS, uri=True)) as connection:
+        yield connection
+
+
+def unknown_steps(connection: sqlite3.Connection, steps: Sequence[Step]) -> list[str]:
+    """The steps that made this database and that are not among ours: a newer program's."""
+    return _unknown(_applied_steps(connection), steps)
+
+
+def _unknown(applied: Sequence[str], steps: Sequence[Step]) -> list[str]:
+    known = {step.__name__ for step in steps}
+    return [name for name in applied if name not in known]
+
+
 def _applied_steps(connection: sqlite3.Connection) -> list[str]:
     table = "select 1 from sqlite_master where name = '_sqlite_migrations'"
     if connection.execute(table).fetchone() is None:
@@ -95,8 +140,7 @@ def _applied_steps(connection: sqlite3.Connection) -> list[str]:
 
 
 def _refuse_newer(applied: Sequence[str], path: Path, steps: Sequence[Step]) -> None:
-    known = {step.__name__ for step in steps}
-    unknown = [name for name in applied if name not in known]
+    unknown = _unknown(applied, steps)
     if unknown:
         message = (
             f"{path} was written by a newer sgoped (it knows {unknown[-1]!r}); "

@@ -130,6 +130,15 @@ def resolve_paths(home: Path | None = None, memory_dir: Path | None = None) -> P
     )
 
 
+def unit_file() -> Path:
+    """Where a person puts the systemd unit; theirs, never written by us.
+
+    Raises:
+        RuntimeError: No home directory is known.
+    """
+    return platformdirs.user_config_path() / "systemd" / "user" / "sgoped.service"
+
+
 def _absolute(path: Path) -> Path:
     try:
         return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - does not follow links

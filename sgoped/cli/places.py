@@ -25,12 +25,26 @@ class _Wrong(click.ClickException):
     exit_code = 78
 
 
-def _read(home: Path | None) -> tuple[Loaded, Paths]:
+def _read(home: Path | None, memory_dir: Path | None = None) -> tuple[Loaded, Paths]:
     try:
-        loaded = read_settings({"home": home})
+        loaded = read_settings({"home": home, "memory_dir": memory_dir})
         return loaded, resolve_paths(loaded.settings.home, loaded.settings.memory_dir)
     except StartupError as error:
         raise _Wrong(error.message) from error
+
+
+def read_places(home: Path | None, memory_dir: Path | None) -> tuple[Loaded, Paths]:
+    """Settings, and every place they lead to, after judging both.
+
+    Raises:
+        click.ClickException: With exit code 78; the message says what is wrong.
+    """
+    loaded, paths = _read(home, memory_dir)
+    try:
+        check_memory_dir(paths)
+    except StartupError as error:
+        raise _Wrong(error.message) from error
+    return loaded, paths
 
 
 _home = click.option(
@@ -64,11 +78,7 @@ def config() -> None:
 @_json
 def check(home: Path | None, as_json: bool) -> None:
     """Say whether the settings can be used, and what is found and not used."""
-    loaded, found = _read(home)
-    try:
-        check_memory_dir(found)
-    except StartupError as error:
-        raise _Wrong(error.message) from error
+    loaded, _ = read_places(home, None)
     if as_json:
         click.echo(json.dumps({"ok": True, "warnings": list(loaded.warnings)}, indent=2))
         return

@@ -21,6 +21,7 @@ _VERBS = {
     "chat": "sgoped.cli.chat:chat",
     "models": "sgoped.cli.models:models",
     "services": "sgoped.cli.services:services",
+    "doctor": "sgoped.cli.doctor:doctor",
     "paths": "sgoped.cli.places:paths",
     "config": "sgoped.cli.places:config",
     "completion": "sgoped.cli.completion:completion",

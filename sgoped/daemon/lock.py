@@ -18,12 +18,20 @@ _MAX_BYTES = 4096
 class InstanceLock:
     """The held lock; its file tells a second instance who holds it."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, data_dir: Path) -> None:
         self._fd = fd
+        self._data_dir = data_dir
 
-    def describe(self, url: str = "") -> None:
-        """Writes this process's id and, once known, where it listens."""
-        told = json.dumps({"pid": os.getpid(), "url": url}).encode()
+    def describe(self, url: str = "", memory_dir: Path | None = None) -> None:
+        """Writes this process's id and, once known, where it listens and which folder it watches.
+
+        A folder in the data directory is written relative to it, so that both can be moved.
+        """
+        folder = memory_dir
+        if folder is not None and folder.is_relative_to(self._data_dir):
+            folder = folder.relative_to(self._data_dir)
+        content = {"pid": os.getpid(), "url": url, "memory_dir": str(folder or "")}
+        told = json.dumps(content).encode()
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, told, 0)
 
@@ -41,7 +49,7 @@ def hold_lock(path: Path) -> Iterator[InstanceLock]:
         raise StartupError(f"cannot open {path}: {error.strerror}") from error
     try:
         _acquire(fd, path)
-        lock = InstanceLock(fd)
+        lock = InstanceLock(fd, path.parent)
         lock.describe()
         yield lock
     finally:

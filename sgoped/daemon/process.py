@@ -137,7 +137,7 @@ class _Daemon:
         bound.port = self._listening.port
         bound.url = self._listening.url
         bound.started_at = self._started_at
-        self._lock.describe(bound.url)
+        self._lock.describe(bound.url, self._paths.memory_dir)
 
     async def _serve(self, stop: asyncio.Event) -> None:
         content = {

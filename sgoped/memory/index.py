@@ -42,8 +42,18 @@ class Guard(Protocol):
         """What ``work`` returns, or ``otherwise``."""
 
 
+def directory_name(name: str) -> str:
+    """The directory of index ``name`` in our format and tantivy's."""
+    return f"{name}-{FORMAT}-{importlib.metadata.version('tantivy')}"
+
+
 class IndexBrokenError(Exception):
     """The writer is lost; what it held is gone and the index must be made again."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether tantivy failed, and not somebody ended the program."""
+    return isinstance(error, Exception) or _is_panic(error)
 
 
 def _is_damage(error: BaseException) -> bool:
@@ -54,10 +64,6 @@ def _is_damage(error: BaseException) -> bool:
 def _is_panic(error: BaseException) -> bool:
     # A Rust panic arrives as pyo3_runtime.PanicException, which is no Exception.
     return type(error).__name__ == "PanicException"
-
-
-def _is_failure(error: BaseException) -> bool:
-    return isinstance(error, Exception) or _is_panic(error)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -106,8 +112,7 @@ class SearchIndex:
     ) -> None:
         self.schema = schema
         self.name = name
-        version = importlib.metadata.version("tantivy")
-        self._directory = root / f"{name}-{FORMAT}-{version}"
+        self._directory = root / directory_name(name)
         self._analyzers = analyzers
         self._heap_bytes = heap_bytes
         self.refusal = self.suspicion = ""
@@ -117,7 +122,7 @@ class SearchIndex:
             self._refuse_damaged()
             self._open()
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             self.refusal = str(error)
             self.start_afresh()
@@ -214,7 +219,7 @@ class SearchIndex:
             fresh_directory(self._directory)
             self._open()
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             raise IndexBrokenError(str(error)) from error
 
@@ -299,7 +304,7 @@ class SearchIndex:
             hits = searcher.search(tantivy.Query.all_query(), max(1, self.count), count=False).hits
             pids = searcher.fast_field_values("pid", [address for _, address in hits])
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             raise IndexBrokenError(str(error)) from error
         return {int(pid) for pid in pids if pid is not None}
@@ -310,7 +315,7 @@ class SearchIndex:
         try:
             work(self._writer)
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             self._writer = None
             raise IndexBrokenError(str(error)) from error

@@ -103,6 +103,30 @@ def create_counted_catalogue(tables: Tables) -> None:
     )
 
 
+def load_table(connection: sqlite3.Connection, table: PathTable) -> IndexMark:
+    """Fill an empty ``table`` with what the catalogue holds; returns the mark saved with it.
+
+    Raises:
+        sqlite3.DatabaseError, ValueError, IndexError, KeyError: The catalogue is damaged; so may
+            be ``table``.
+    """
+    row = connection.execute("select mark, checksum from mark").fetchone()
+    if row is None:
+        if connection.execute("select 1 from directory").fetchone() is not None:
+            raise ValueError("the stored mark is missing")
+        return IndexMark()
+    if zlib.crc32(row[0].encode()) != row[1]:
+        raise ValueError("the stored mark is damaged")
+    told = json.loads(row[0])
+    paths = told.pop("paths")
+    mark = IndexMark(**told)
+    rows = connection.execute("select path, packed, reasons from directory")
+    unpack_directories(table, rows, mark.next_pid)
+    if len(table) != paths:
+        raise ValueError("a stored directory is missing")
+    return mark
+
+
 class Store:
     """Reads and writes the catalogue; its calls block and belong in the indexer's thread."""
 
@@ -116,25 +140,7 @@ class Store:
         Raises:
             sqlite3.DatabaseError, ValueError, IndexError, KeyError: The catalogue is damaged; so may be ``table``.
         """
-
-        def work(connection: sqlite3.Connection) -> IndexMark:
-            row = connection.execute("select mark, checksum from mark").fetchone()
-            if row is None:
-                if connection.execute("select 1 from directory").fetchone() is not None:
-                    raise ValueError("the stored mark is missing")
-                return IndexMark()
-            if zlib.crc32(row[0].encode()) != row[1]:
-                raise ValueError("the stored mark is damaged")
-            told = json.loads(row[0])
-            paths = told.pop("paths")
-            mark = IndexMark(**told)
-            rows = connection.execute("select path, packed, reasons from directory")
-            unpack_directories(table, rows, mark.next_pid)
-            if len(table) != paths:
-                raise ValueError("a stored directory is missing")
-            return mark
-
-        return self._database.run_blocking(work)
+        return self._database.run_blocking(lambda connection: load_table(connection, table))
 
     def save(self, table: PathTable, directories: Iterable[str], mark: IndexMark) -> None:
         """Write the named directories and the mark in one transaction."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import secrets
@@ -33,6 +34,8 @@ _RENAMED = "renamed"
 MAX_VERSIONS = 50_000
 # Pruned to a little less than the limit, so that the next save need not look at all of them.
 _PRUNED_SHARE = 0.95
+_OWN_FILE = re.compile(rf"{_VERSION.pattern}\.(?:blob|json)(?:\.tmp)?")
+_OWN_DIRECTORY = re.compile(r"[0-9a-f]{32}")
 
 _LOG = logging.getLogger(__name__)
 
@@ -293,11 +296,38 @@ class Versions:
                 count, total = count - 1, total - size
         self._held = count, total
 
+    def leftovers(self, before: float) -> tuple[Path, ...]:
+        """What a crash left half-way, last written before the Unix time ``before``.
+
+        Nothing of it is listed as a version, and what it was being kept for did not happen.
+
+        Raises:
+            OSError: The directory cannot be read.
+        """
+        if not self._dir.is_dir() or self._dir.is_symlink():
+            return ()
+        directories = [path for path in self._dir.iterdir() if _is_own_directory(path)]
+        files = [file for directory in directories for file in directory.iterdir()]
+        return tuple(
+            file
+            for file in files
+            if _OWN_FILE.fullmatch(file.name) and not _is_whole(file) and _is_older(file, before)
+        )
+
+    def remove_leftovers(self, before: float) -> None:
+        """Remove ``leftovers``, for whoever holds the instance lock; versions stay.
+
+        Raises:
+            OSError: The directory cannot be read or changed.
+        """
+        for file in self.leftovers(before):
+            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.parent.rmdir()
+
     def _remove_leftovers(self) -> None:
+        self.remove_leftovers(math.inf)
         for directory in self._directories():
-            for file in directory.iterdir():
-                if not _is_whole(file):
-                    file.unlink(missing_ok=True)
             with suppress(OSError):
                 directory.rmdir()
                 self._synced.discard(directory)
@@ -313,6 +343,20 @@ def _sidecars(directory: Path) -> list[Path]:
 def _is_whole(file: Path) -> bool:
     other = _BLOB if file.suffix == _SIDECAR else _SIDECAR
     return file.suffix in (_BLOB, _SIDECAR) and file.with_suffix(other).exists()
+
+
+def _is_own_directory(path: Path) -> bool:
+    """Whether it is one that we made, and no link to somewhere else."""
+    return (
+        path.is_dir() and not path.is_symlink() and _OWN_DIRECTORY.fullmatch(path.name) is not None
+    )
+
+
+def _is_older(file: Path, before: float) -> bool:
+    try:
+        return file.lstat().st_mtime < before
+    except FileNotFoundError:
+        return False
 
 
 def _load(sidecar: Path) -> Version | None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sgoped.state.facts import ServiceRow, State
-from sgoped.state.opening import open_state
+from sgoped.state.opening import STEPS, list_backups, open_state, recover_state
 
-__all__ = ["ServiceRow", "State", "open_state"]
+__all__ = ["STEPS", "ServiceRow", "State", "list_backups", "open_state", "recover_state"]

@@ -52,6 +52,9 @@ def create_services(tables: Tables) -> None:
     )
 
 
+STEPS = (create_services,)
+
+
 class State:
     """Durable facts; every write is on the disk when its coroutine returns.
 

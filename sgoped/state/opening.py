@@ -20,12 +20,31 @@ from sgoped.state.facts import State, create_services
 from sgoped.state.recovery import recover
 
 STEPS = (create_services,)
+_KNOWN_STEPS = frozenset(step.__name__ for step in STEPS)
 # One change seldom comes alone: a page edits a service by removing and adding it.
 QUIET_SECONDS = 2.0
 MIN_INTERVAL_SECONDS = 60.0
 LOOK_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
+
+
+def list_backups(backups_dir: Path) -> list[Path]:
+    """The copies of ``state.db``, the best one to restore first."""
+    return Backups(backups_dir, _KNOWN_STEPS).newest_first()
+
+
+def recover_state(path: Path, backups_dir: Path) -> str:
+    """Do what a start does about a lost or damaged ``state.db``; for who holds the instance lock.
+
+    Returns:
+        What was done, for a person; empty when there was nothing to do.
+
+    Raises:
+        StartupError: A newer version wrote it; nothing was touched.
+        OSError, sqlite3.Error: It cannot be looked at, or the disk refuses.
+    """
+    return recover(path, Backups(backups_dir, _KNOWN_STEPS), _KNOWN_STEPS)
 
 
 class _BackingUp:
@@ -73,12 +92,11 @@ async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
         StartupError: The file was written by a newer version and is left untouched, or it cannot
             be used.
     """
-    known_steps = frozenset(step.__name__ for step in STEPS)
-    backups = Backups(backups_dir, known_steps)
+    backups = Backups(backups_dir, _KNOWN_STEPS)
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(_refuse_unwritable, path)
         try:
-            recovery = await asyncio.to_thread(recover, path, backups, known_steps)
+            recovery = await asyncio.to_thread(recover, path, backups, _KNOWN_STEPS)
             is_stale = await asyncio.to_thread(_is_stale, path, backups)
             database = await stack.enter_async_context(open_database(path, STEPS))
         except (OSError, sqlite3.Error) as error:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -70,3 +71,12 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"sgoped\.lock"), hold_lock(tmp_path / "sgoped.lock"):
         pass
     assert not (tmp_path / "canary").exists()
+
+
+def test_the_folder_is_told_and_may_be_moved_with_the_data(tmp_path: Path) -> None:
+    path = tmp_path / "sgoped.lock"
+    with hold_lock(path) as lock:
+        lock.describe(memory_dir=tmp_path / "memory" / "short_term")
+        assert json.loads(path.read_text())["memory_dir"] == "memory/short_term"
+        lock.describe(memory_dir=tmp_path.parent / "notes")
+        assert json.loads(path.read_text())["memory_dir"] == str(tmp_path.parent / "notes")
