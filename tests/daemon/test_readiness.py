@@ -46,6 +46,12 @@ def test_it_is_announced_for_as_long_as_it_lasts(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_was_half_written_when_one_was_killed_goes(tmp_path: Path) -> None:
+    (tmp_path / ".server.json.tmp").write_text('{"pid"')
+    with announced(tmp_path / "server.json", {"pid": 1}):
+        assert [file.name for file in tmp_path.iterdir()] == ["server.json"]
+
+
 def test_an_announcement_that_somebody_removed_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "server.json"
     with announced(path, {}):

@@ -357,3 +357,27 @@ async def test_every_refresh_returns_however_many_are_asked_for(tmp_path: Path) 
             await asyncio.sleep(0)
             await asked[0]
     assert all(task.done() for task in asked)
+
+
+async def test_what_a_kill_left_of_saves_and_versions_is_removed_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as memory:
+        await memory.write_text("note.md", "one")
+        kept = await memory.write_text("note.md", "two")
+    paths = paths_below(tmp_path)
+    [history] = paths.versions_dir.iterdir()
+    half = [
+        history / "0000000000000001-00000000.blob",
+        history / "0000000000000002-00000000.json.tmp",
+        paths.memory_dir / ".sgoped-0123456789abcdef.tmp",
+    ]
+    for file in half:
+        file.write_text("half")
+        os.utime(file, (1, 1))
+    bus = Bus()
+    async with opened(tmp_path, bus) as memory:
+        # Watching begins when that is done.
+        await until_event(bus, WatcherChanged("native", ""))
+        assert not [file for file in half if file.exists()]
+        assert [version.version for version in await memory.versions("note.md")] == [kept.version]
