@@ -253,3 +253,15 @@ def test_a_second_signal_does_not_wait(daemon: DaemonProcess) -> None:
         os.kill(daemon.process.pid, signal.SIGTERM)
         os.kill(daemon.process.pid, signal.SIGINT)
         assert daemon.process.wait(processes.STOP_SECONDS) in (0, -signal.SIGINT)
+
+
+def test_what_was_done_about_a_damaged_state_is_told_in_health(start_daemon: StartDaemon) -> None:
+    first = start_daemon()
+    assert first.request("GET", "/health")[1]["state"] == {"recovery": ""}
+    first.stop()
+    state = first.home / "data" / "state.db"
+    state.write_bytes(b"garbage" * 1000)
+    health = start_daemon(home=first.home).request("GET", "/health")[1]
+    assert "state.db was damaged: restored state-" in health["state"]["recovery"]
+    # Nothing is wrong any more.
+    assert health["status"] == "healthy"

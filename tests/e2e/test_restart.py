@@ -96,15 +96,3 @@ async def test_what_changed_while_it_was_away_is_known(
     assert paths == {"stays.md", "changes.md", "comes.md"}
     hits = (await page.get("/api/search", q="cormorants"))["hits"]
     assert [hit["path"] for hit in hits] == ["changes.md"]
-
-
-def test_what_was_done_about_a_damaged_state_is_told_in_health(start_daemon: StartDaemon) -> None:
-    first = start_daemon()
-    assert first.request("GET", "/health")[1]["state"] == {"recovery": ""}
-    first.stop()
-    state = first.home / "data" / "state.db"
-    state.write_bytes(b"garbage" * 1000)
-    health = start_daemon(home=first.home).request("GET", "/health")[1]
-    assert "state.db was damaged: restored state-" in health["state"]["recovery"]
-    # Nothing is wrong any more.
-    assert health["status"] == "healthy"

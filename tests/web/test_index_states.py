@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from typing import Any
@@ -32,12 +33,9 @@ def test_every_file_has_a_state_and_a_reason_and_the_counts_add_up(
     (root / ".hidden").write_text("x")
     (root / "long.txt").write_text("stork\n" + "filler\n" * 5_000 + "crane\n")
     # Larger than what can be read or written over the API: its beginning is found all the same.
-    with (root / "huge.txt").open("w") as file:
-        file.write("egret\n" * 10)
-        file.truncate(40 * 2**20)
-    with (root / "huge.log").open("wb") as file:
-        for _ in range(33):
-            file.write(b"bittern\n" * 2**17)
+    (root / "huge.txt").write_text("egret\n" * 10)
+    os.truncate(root / "huge.txt", 40 * 2**20)
+    (root / "huge.log").write_bytes(b"bittern\n" * 33 * 2**17)
     assert daemon.request("POST", "/api/refresh", {})[0] == 200
     answer = listing(daemon)
     told = {file["path"]: (file["state"], file["reason"]) for file in answer["files"]}
@@ -83,6 +81,7 @@ def test_a_pending_file_is_told_as_such_and_settles_by_itself(start_daemon: Star
     for number in range(3_000):
         (daemon.memory_dir / f"f{number}.txt").write_text(f"word{number}\n" * 100)
     states: Counter[str] = Counter()
+    counts: dict[str, int] = {}
     deadline = time.monotonic() + 100
     while time.monotonic() < deadline:
         counts = listing(daemon)["counts"]
