@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -221,21 +222,23 @@ def spread(points: list[tuple[str, int]], count: int) -> list[tuple[str, int]]:
 
 def killed_at(daemon: DaemonProcess, name: str, call: str, nth: int) -> tuple[bool, bool]:
     """Whether it was killed there, and whether it had answered; all is checked."""
-    done = False
+    done = survived = False
     with (
         contextlib.suppress(OSError, http.client.HTTPException),
         straced(daemon.process.pid, "-e", f"inject={call}:signal=KILL:when={nth}"),
     ):
         done = REQUESTS[name](daemon)[0] == 200
         settle(daemon)
-    killed = daemon.process.poll() is not None
-    daemon.kill()
+        survived = True
+    if survived:
+        daemon.kill()
+    assert daemon.process.wait(processes.STOP_SECONDS) == -signal.SIGKILL
     again = processes.start(daemon.home)
     try:
         check(again, name, done=done)
     finally:
         again.kill()
-    return killed, done
+    return not survived, done and not survived
 
 
 def check(daemon: DaemonProcess, name: str, *, done: bool) -> None:
