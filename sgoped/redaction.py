@@ -183,6 +183,7 @@ class TextRedactor:
 
     def __init__(self, redactor: Redactor) -> None:
         self._secrets = [key for key in redactor.secrets() if len(key) >= MIN_CHARS_IN_ANSWERS]
+        self._beginnings = {key[:MIN_CHARS_WAITING] for key in self._secrets}
         self._told = ""
         self._waiting = ""
 
@@ -193,6 +194,13 @@ class TextRedactor:
 
     def feed(self, text: str) -> str:
         """What can be told by now."""
+        seen = self._told + self._waiting + text
+        if any(beginning in seen for beginning in self._beginnings):
+            return self._feed_slowly(text)
+        self._told = seen[1 - MIN_CHARS_WAITING :]
+        return text
+
+    def _feed_slowly(self, text: str) -> str:
         text = self._told + self._waiting + text
         done, pieces = len(self._told), []
         while (found := self._find(text, done)) is not None:

@@ -184,3 +184,17 @@ def test_what_is_no_beginning_of_a_key_does_not_wait() -> None:
     assert stream.feed("?") == f"{KEY[:9]}?"
     assert [stream.feed(character) for character in KEY][:4] == ["s", "k", "-", ""]
     assert stream.feed("!") == "!"
+
+
+def test_what_holds_no_beginning_of_a_key_is_not_looked_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of thousands of tokens each passes here."""
+    looked: list[str] = []
+    monkeypatch.setattr("sgoped.redaction._overlap", lambda text, *_: looked.append(text) or 0)
+    stream = TextRedactor(knowing(KEY))
+    assert (
+        "".join(map(stream.feed, ["plain ", "tokens ", "sk", "- ", "end"]))
+        == "plain tokens sk- end"
+    )
+    assert looked == []
