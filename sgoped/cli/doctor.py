@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import shutil
@@ -60,9 +61,10 @@ def doctor(
     yours with it. Ends with 0 when nothing is wrong, and 1 while something is.
     """
     loaded, paths = read_places(home, memory_dir)
-    instance = find_instance(paths, _connect)
+    connect = functools.partial(_connect, home)
+    instance = find_instance(paths, connect)
     paths = dataclasses.replace(paths, memory_dir=_folder(memory_dir, loaded, paths, instance))
-    subject = Subject(loaded.settings, loaded.warnings, paths, instance, _connect)
+    subject = Subject(loaded.settings, loaded.warnings, paths, instance, connect)
     findings = examine(subject)
     if fix:
         findings = mend(subject, findings)
@@ -81,8 +83,10 @@ def _folder(given: Path | None, loaded: Loaded, paths: Paths, instance: Instance
     return paths.memory_dir if settled else instance.memory_dir or paths.memory_dir
 
 
-def _connect(url: str) -> Asked:
-    client = Client(url)
+def _connect(
+    home: Path | None, url: str, socket_file: Path | None = None, *, trusted: bool = False
+) -> Asked:
+    client = Client(url, socket_file, home, trusted)
 
     def ask(
         method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float

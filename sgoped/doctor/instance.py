@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +70,20 @@ class Daemon:
         return self.ask("POST", path, body, timeout=seconds)
 
 
-Connect = Callable[[str], Asked]
+class Connect(Protocol):
+    """Makes one address askable."""
+
+    def __call__(
+        self, url: str, socket_file: Path | None = None, *, trusted: bool = False
+    ) -> Asked:
+        """Ask there.
+
+        Args:
+            url: Where it listens on TCP.
+            socket_file: Its unix socket, which is tried first.
+            trusted: Whether it is the daemon, and no other program that has its port.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +118,12 @@ def find_instance(paths: Paths, connect: Connect) -> Instance:
     announced = read_object(paths.server_file)
     folder = told.get("memory_dir")
     watched = paths.data_dir / folder if isinstance(folder, str) and folder else None
+    socket_file = announced.get("socket")
+    beside = Path(socket_file) if isinstance(socket_file, str) else None
     urls = [announced.get("url"), told.get("url") if held else None]
     for url in dict.fromkeys(urls):
         if isinstance(url, str) and url:
-            daemon = Daemon(url, connect(url))
+            daemon = Daemon(url, connect(url, beside, trusted=held))
             with suppress(Unanswered):
                 health = daemon.health()
                 # Without the lock, whoever answers there may serve other data.
