@@ -19,6 +19,7 @@ from sgoped.state import STEPS, list_backups, recover_state
 _finding = partial(Finding, Topic.STATE)
 
 # A daemon backs up daily; a machine may sleep over a weekend.
+FIRST_BACKUP_SECONDS = 60.0
 OLD_BACKUP_DAYS = 4.0
 
 
@@ -135,10 +136,10 @@ def _backups(subject: Subject, sound: list[Path]) -> Iterator[Finding]:
     if not sound:
         yield _finding(
             "backup_none",
-            Severity.WARNING if subject.instance.running else Severity.NOTE,
+            Severity.WARNING if _had_time_for_one(subject) else Severity.NOTE,
             "there is no good backup of state.db",
             str(folder),
-            "restart sgoped: it makes one when it starts",
+            "restart sgoped: it makes one soon after it starts",
         )
         return
     if _days(sound[0]) > OLD_BACKUP_DAYS and subject.instance.running:
@@ -149,6 +150,11 @@ def _backups(subject: Subject, sound: list[Path]) -> Iterator[Finding]:
             str(sound[0]),
             "look into its log for why; the disk may be full",
         )
+
+
+def _had_time_for_one(subject: Subject) -> bool:
+    uptime = subject.instance.health.get("uptime_seconds", FIRST_BACKUP_SECONDS)
+    return subject.instance.running and uptime >= FIRST_BACKUP_SECONDS
 
 
 def stale_partials(folder: Path, before: float) -> list[Path]:

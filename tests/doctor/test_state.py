@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.doctor.homes import Home
 from tests.processes import DaemonProcess
 
@@ -23,8 +25,11 @@ def age(path: Path, days: float) -> None:
 
 
 def backup(home: Home) -> Path:
-    (path,) = (home.data / "backups").glob("state-*.db")
-    return path
+    """The one that is left: a daemon makes a copy of the day and a latest one."""
+    first, *others = sorted((home.data / "backups").glob("state-*.db"))
+    for path in others:
+        path.unlink()
+    return first
 
 
 def test_a_damaged_database_is_restored_from_its_backup(sick: Home) -> None:
@@ -100,9 +105,11 @@ def test_old_backups_are_wrong_only_while_a_daemon_runs(
 
 
 def test_a_running_daemon_without_a_backup_is_told(
-    sick: Home, start: Callable[[], DaemonProcess]
+    sick: Home, start: Callable[[], DaemonProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start()
     for path in (sick.data / "backups").iterdir():
         path.unlink()
+    assert sick.doctor().wrong() == set(), "it has just started"
+    monkeypatch.setattr("sgoped.doctor.state.FIRST_BACKUP_SECONDS", 0.0)
     sick.expect("backup_none", fixed=False)
