@@ -48,7 +48,8 @@ class CheckedFiles:
             if noted.get(name) != identity:
                 _verify(self._directory / name)
             whole[name] = identity
-        self._suspect = frozenset(os.listdir(self._directory)) - whole.keys()
+        there = {file.name for file in self._directory.iterdir()}
+        self._suspect = frozenset(there - whole.keys())
         self._whole = whole
 
     def note(self) -> None:

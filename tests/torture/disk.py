@@ -138,7 +138,7 @@ class Disk:
         """Whether the rules leave ``path`` out, which need not exist."""
         if not self._has_rules:
             return False
-        return bool(self._git("check-ignore", "-z", "--no-index", "--", path, may_fail=True))
+        return bool(self._git("check-ignore", "--no-index", "--", path, may_fail=True))
 
     def _git(self, *arguments: str, bare: bool = False, may_fail: bool = False) -> bytes:
         where = [] if bare else [f"--git-dir={self._git_dir}", f"--work-tree={self.root}"]
