@@ -66,12 +66,11 @@ class Disk:
 
     def start_afresh(self, base: str) -> None:
         """Empty the folder by hand and make ``base`` in it."""
-        for path in self.root.iterdir():
+        for path in (*self.root.iterdir(), self.outside / "moved"):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
-                path.unlink()
-        shutil.rmtree(self.outside / "moved", ignore_errors=True)
+                path.unlink(missing_ok=True)
         self.files = {}
         self._moved = {}
         self._has_rules = False
