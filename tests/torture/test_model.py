@@ -294,7 +294,8 @@ class FileOperations(RuleBasedStateMachine):
         assert self.world.ask("POST", "/api/files/content", content)[0] in REFUSED
         rename = {"path": self.existing(0), "to": hostile} if to else {"path": hostile, "to": "x"}
         assert self.world.ask("POST", "/api/files/rename", rename)[0] in REFUSED
-        assert self.world.ask("GET", "/api/files/content", path=hostile)[0] in REFUSED
+        if hostile not in self.disk.files:  # of what is there, only reading is allowed
+            assert self.world.ask("GET", "/api/files/content", path=hostile)[0] in REFUSED
         assert self.world.ask("DELETE", "/api/files/content", path=hostile)[0] in REFUSED
 
     def may_be_written(self, path: str) -> bool:
