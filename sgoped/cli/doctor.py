@@ -28,7 +28,7 @@ from sgoped.doctor import (
     find_instance,
     mend,
 )
-from sgoped.doctor.instance import Asked
+from sgoped.doctor.instance import Asked, Connect
 from sgoped.paths import Paths
 
 _COLOURS = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "red", "mended": "green"}
@@ -60,9 +60,10 @@ def doctor(
     yours with it. Ends with 0 when nothing is wrong, and 1 while something is.
     """
     loaded, paths = read_places(home, memory_dir)
-    instance = find_instance(paths, _connect)
+    connect = _connecting(home)
+    instance = find_instance(paths, connect)
     paths = dataclasses.replace(paths, memory_dir=_folder(memory_dir, loaded, paths, instance))
-    subject = Subject(loaded.settings, loaded.warnings, paths, instance, _connect)
+    subject = Subject(loaded.settings, loaded.warnings, paths, instance, connect)
     findings = examine(subject)
     if fix:
         findings = mend(subject, findings)
@@ -81,18 +82,23 @@ def _folder(given: Path | None, loaded: Loaded, paths: Paths, instance: Instance
     return paths.memory_dir if settled else instance.memory_dir or paths.memory_dir
 
 
-def _connect(url: str) -> Asked:
-    client = Client(url)
+def _connecting(home: Path | None) -> Connect:
+    """Connects as every client does; the settings of ``home`` tell the token."""
 
-    def ask(
-        method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float
-    ) -> Any:
-        try:
-            return client.call(method, path, body, timeout=timeout)
-        except (NotReachable, Refused) as error:
-            raise Unanswered(error.message) from error
+    def connect(url: str, socket_file: Path | None = None, /) -> Asked:
+        client = Client(url, socket_file, home)
 
-    return ask
+        def ask(
+            method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float
+        ) -> Any:
+            try:
+                return client.call(method, path, body, timeout=timeout)
+            except (NotReachable, Refused) as error:
+                raise Unanswered(error.message) from error
+
+        return ask
+
+    return connect
 
 
 def _lines(findings: Sequence[Finding], *, fixing: bool) -> Iterator[str]:

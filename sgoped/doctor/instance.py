@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +70,12 @@ class Daemon:
         return self.ask("POST", path, body, timeout=seconds)
 
 
-Connect = Callable[[str], Asked]
+class Connect(Protocol):
+    """Makes what asks one daemon."""
+
+    def __call__(self, url: str, socket_file: Path | None = None, /) -> Asked:
+        """Asks at ``url``, or over the unix socket where one is given and somebody answers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +110,12 @@ def find_instance(paths: Paths, connect: Connect) -> Instance:
     announced = read_object(paths.server_file)
     folder = told.get("memory_dir")
     watched = paths.data_dir / folder if isinstance(folder, str) and folder else None
+    listening = announced.get("socket")
+    socket_file = Path(listening) if isinstance(listening, str) else None
     urls = [announced.get("url"), told.get("url") if held else None]
     for url in dict.fromkeys(urls):
         if isinstance(url, str) and url:
-            daemon = Daemon(url, connect(url))
+            daemon = Daemon(url, connect(url, socket_file if url == urls[0] else None))
             with suppress(Unanswered):
                 health = daemon.health()
                 # Without the lock, whoever answers there may serve other data.
