@@ -11,7 +11,6 @@ import base64
 import html
 import json
 import logging
-import re
 import threading
 import time
 from collections import Counter
@@ -25,8 +24,6 @@ MIN_CHARS_IN_ANSWERS = 16
 REMEMBERED_SECONDS = 600.0
 MAX_REMEMBERED = 64
 MIN_CHARS_WAITING = 4
-
-_NOTHING = re.compile(r"(?!)")
 
 
 class Redactor:
@@ -43,8 +40,9 @@ class Redactor:
         self._clock = clock
         self._held: Counter[str] = Counter()
         self._released: dict[str, float] = {}
+        self._spelled: dict[str, set[str]] = {}
+        self._longest_first: tuple[str, ...] = ()
         self._lock = threading.Lock()
-        self._pattern = _NOTHING
         self._expires = float("inf")
 
     def hold(self, secret: str) -> None:
@@ -83,7 +81,9 @@ class Redactor:
         if self._clock() >= self._expires:
             with self._lock:
                 self._rebuild()
-        return self._pattern.sub(REDACTED, text)
+        for spelling in self._longest_first:
+            text = text.replace(spelling, REDACTED)
+        return text
 
     def secrets(self) -> list[str]:
         """The keys that count at this moment, the longest first."""
@@ -97,9 +97,12 @@ class Redactor:
         now = self._clock()
         self._released = {secret: at for secret, at in self._released.items() if at > now}
         self._expires = min(self._released.values(), default=float("inf"))
-        spellings = {spelling for secret in self._known() for spelling in spelled(secret)}
-        longest_first = sorted(spellings, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or _NOTHING.pattern)
+        before, self._spelled = self._spelled, {}
+        for secret in self._known():
+            self._spelled[secret] = before.get(secret) or spelled(secret)
+        self._longest_first = tuple(
+            sorted({each for found in self._spelled.values() for each in found}, key=len)[::-1]
+        )
 
 
 def spelled(secret: str) -> set[str]:
@@ -180,6 +183,7 @@ class TextRedactor:
 
     def __init__(self, redactor: Redactor) -> None:
         self._secrets = [key for key in redactor.secrets() if len(key) >= MIN_CHARS_IN_ANSWERS]
+        self._beginnings = {key[:MIN_CHARS_WAITING] for key in self._secrets}
         self._told = ""
         self._waiting = ""
 
@@ -190,6 +194,13 @@ class TextRedactor:
 
     def feed(self, text: str) -> str:
         """What can be told by now."""
+        seen = self._told + self._waiting + text
+        if any(beginning in seen for beginning in self._beginnings):
+            return self._feed_slowly(text)
+        self._told = seen[1 - MIN_CHARS_WAITING :]
+        return text
+
+    def _feed_slowly(self, text: str) -> str:
         text = self._told + self._waiting + text
         done, pieces = len(self._told), []
         while (found := self._find(text, done)) is not None:

@@ -22,6 +22,7 @@ from sgoped.redaction import (
     Redactor,
     TextRedactor,
     redacted_logs,
+    spelled,
 )
 
 KEY = 'sk-proj/a+b="c&d\\e<f>-0123456789'
@@ -106,6 +107,27 @@ def test_released_keys_are_bounded_and_held_ones_are_not_among_them() -> None:
     assert redactor.redact(KEY) == REDACTED
 
 
+def test_a_change_costs_one_key_not_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test of a service is two changes on the event loop, and keys may be long."""
+    redactor = knowing(*(f"another-key-{number:04}" for number in range(MAX_REMEMBERED)))
+    asked: list[str] = []
+
+    def count(secret: str) -> set[str]:
+        asked.append(secret)
+        return spelled(secret)
+
+    monkeypatch.setattr("sgoped.redaction.spelled", count)
+    with redactor.holding(KEY):
+        assert redactor.redact(f"{KEY} another-key-0001") == f"{REDACTED} {REDACTED}"
+    assert redactor.redact(quote(KEY)) == REDACTED
+    assert asked == [KEY]
+
+
+def test_of_two_keys_the_longer_is_taken_out_whole() -> None:
+    redactor = knowing("0123456789", "0123456789-and-more", "more-0123456789")
+    assert redactor.redact("0123456789-and-more, 0123456789") == f"{REDACTED}, {REDACTED}"
+
+
 def test_whatever_is_logged_by_whomever_has_no_key() -> None:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
@@ -162,3 +184,17 @@ def test_what_is_no_beginning_of_a_key_does_not_wait() -> None:
     assert stream.feed("?") == f"{KEY[:9]}?"
     assert [stream.feed(character) for character in KEY][:4] == ["s", "k", "-", ""]
     assert stream.feed("!") == "!"
+
+
+def test_what_holds_no_beginning_of_a_key_is_not_looked_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of thousands of tokens each passes here."""
+    looked: list[str] = []
+    monkeypatch.setattr("sgoped.redaction._overlap", lambda text, *_: looked.append(text) or 0)
+    stream = TextRedactor(knowing(KEY))
+    assert (
+        "".join(map(stream.feed, ["plain ", "tokens ", "sk", "- ", "end"]))
+        == "plain tokens sk- end"
+    )
+    assert looked == []

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -53,12 +53,14 @@ class Client:
         url: Where it answers over TCP; shown also where the unix socket is used.
         socket_file: Its unix socket, which is tried first.
         home: Whose settings hold the token, should one be asked for; None: the usual places.
+        trusted: Whether the token may be sent there at all.
     """
 
     url: str
     socket_file: Path | None = None
     home: Path | None = None
-    _token: str | None = None
+    trusted: bool = True
+    _token: str | None = field(default=None, repr=False)
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """Reads; a query value of None is left out.
@@ -150,7 +152,7 @@ class Client:
         """
         from sgoped.config import is_loopback, read_settings  # noqa: PLC0415 - takes its time
 
-        if self._token is not None:
+        if self._token is not None or not self.trusted:
             return False
         try:
             loaded = read_settings({"home": self.home})

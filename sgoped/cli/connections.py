@@ -36,7 +36,12 @@ class UnixConnection(http.client.HTTPConnection):
 def open_connection(
     url: str, socket_file: Path | None, timeout: float | None
 ) -> http.client.HTTPConnection:
-    """A connection that is about to be used; that over TCP is not open yet."""
+    """A connection that is about to be used; that over TCP is not open yet.
+
+    Raises:
+        ConnectionRefusedError: Nobody listens at the unix socket, so the daemon is dead: whoever has
+            its port now is somebody else, who must not be sent files or a token.
+    """
     if socket_file is not None:
         opened = _open_unix(socket_file)
         if opened is not None:
@@ -48,7 +53,7 @@ def open_connection(
 
 
 def _open_unix(path: Path) -> socket.socket | None:
-    """None where nobody answers there, or somebody else does."""
+    """None where there is no socket that could be used, or somebody else answers."""
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         found = path.lstat()
@@ -57,6 +62,9 @@ def _open_unix(path: Path) -> socket.socket | None:
             opened.connect(os.fsencode(path))
             if _is_own(opened):
                 return opened
+    except ConnectionRefusedError:
+        opened.close()
+        raise
     except OSError:
         pass
     opened.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import shutil
@@ -28,7 +29,7 @@ from sgoped.doctor import (
     find_instance,
     mend,
 )
-from sgoped.doctor.instance import Asked, Connect
+from sgoped.doctor.instance import Asked
 from sgoped.paths import Paths
 
 _COLOURS = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "red", "mended": "green"}
@@ -60,7 +61,7 @@ def doctor(
     yours with it. Ends with 0 when nothing is wrong, and 1 while something is.
     """
     loaded, paths = read_places(home, memory_dir)
-    connect = _connecting(home)
+    connect = functools.partial(_connect, home)
     instance = find_instance(paths, connect)
     paths = dataclasses.replace(paths, memory_dir=_folder(memory_dir, loaded, paths, instance))
     subject = Subject(loaded.settings, loaded.warnings, paths, instance, connect)
@@ -82,23 +83,20 @@ def _folder(given: Path | None, loaded: Loaded, paths: Paths, instance: Instance
     return paths.memory_dir if settled else instance.memory_dir or paths.memory_dir
 
 
-def _connecting(home: Path | None) -> Connect:
-    """Connects as every client does; the settings of ``home`` tell the token."""
+def _connect(
+    home: Path | None, url: str, socket_file: Path | None = None, *, trusted: bool = False
+) -> Asked:
+    client = Client(url, socket_file, home, trusted)
 
-    def connect(url: str, socket_file: Path | None = None, /) -> Asked:
-        client = Client(url, socket_file, home)
+    def ask(
+        method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float
+    ) -> Any:
+        try:
+            return client.call(method, path, body, timeout=timeout)
+        except (NotReachable, Refused) as error:
+            raise Unanswered(error.message) from error
 
-        def ask(
-            method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float
-        ) -> Any:
-            try:
-                return client.call(method, path, body, timeout=timeout)
-            except (NotReachable, Refused) as error:
-                raise Unanswered(error.message) from error
-
-        return ask
-
-    return connect
+    return ask
 
 
 def _lines(findings: Sequence[Finding], *, fixing: bool) -> Iterator[str]:

@@ -96,7 +96,7 @@ class Peers:
             return UNKNOWN_PEER
         try:
             owner = read_owner(*ends)
-        except OSError:
+        except (OSError, ValueError, IndexError):  # no table, or one of another form
             owner = None
         return self._verdict(accepted, ends, owner)
 
@@ -169,8 +169,13 @@ def _ends(accepted: socket.socket) -> tuple[End, End] | None:
 
 
 def _is_remote(near: End, far: End) -> bool:
-    """A peer on another machine; those are judged by the token, which was made a condition."""
-    return near.address != far.address and not ipaddress.ip_address(near.address).is_loopback
+    """A peer on another machine; those are judged by the token, which was made a condition.
+
+    Nobody there reaches an address of loopback. What comes to one from another address is a program
+    here that has bound it, or is forwarded by one.
+    """
+    ends = (ipaddress.ip_address(end.address) for end in (near, far))
+    return near.address != far.address and not any(address.is_loopback for address in ends)
 
 
 def _is_open(accepted: socket.socket) -> bool:

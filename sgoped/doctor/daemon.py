@@ -23,8 +23,8 @@ _finding = partial(Finding, Topic.DAEMON)
 CONNECT_SECONDS = 2.0
 _ADDRESSES = {
     "localhost": ("127.0.0.1", "::1"),
-    "127.0.0.1": ("127.0.0.1",),
-    "::1": ("::1",),
+    "0.0.0.0": ("127.0.0.1",),  # noqa: S104 - where to call what listens so
+    "::": ("::1",),
 }
 _EXECUTE = re.compile(r"^\s*ExecStart\s*=\s*[-@:+!|]*(.*)$", re.MULTILINE)
 
@@ -113,7 +113,8 @@ def check_port(subject: Subject) -> Iterator[Finding]:
     port = subject.settings.port
     if subject.instance.running or not port:
         return
-    for address in _ADDRESSES[subject.settings.host]:
+    host = subject.settings.host
+    for address in _ADDRESSES.get(host, (host,)):
         if not _listens(address, port):
             continue
         url = f"http://{f'[{address}]' if ':' in address else address}:{port}"

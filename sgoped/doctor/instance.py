@@ -71,10 +71,18 @@ class Daemon:
 
 
 class Connect(Protocol):
-    """Makes what asks one daemon."""
+    """Makes one address askable."""
 
-    def __call__(self, url: str, socket_file: Path | None = None, /) -> Asked:
-        """Asks at ``url``, or over the unix socket where one is given and somebody answers."""
+    def __call__(
+        self, url: str, socket_file: Path | None = None, *, trusted: bool = False
+    ) -> Asked:
+        """Ask there.
+
+        Args:
+            url: Where it listens on TCP.
+            socket_file: Its unix socket, which is tried first.
+            trusted: Whether it is the daemon, and no other program that has its port.
+        """
         ...
 
 
@@ -115,7 +123,8 @@ def find_instance(paths: Paths, connect: Connect) -> Instance:
     urls = [announced.get("url"), told.get("url") if held else None]
     for url in dict.fromkeys(urls):
         if isinstance(url, str) and url:
-            daemon = Daemon(url, connect(url, socket_file if url == urls[0] else None))
+            beside = socket_file if url == urls[0] else None
+            daemon = Daemon(url, connect(url, beside, trusted=held))
             with suppress(Unanswered):
                 health = daemon.health()
                 # Without the lock, whoever answers there may serve other data.

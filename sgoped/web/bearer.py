@@ -44,11 +44,13 @@ def judge_token(
     return None if all(right) else WRONG
 
 
-def judge_subprotocols(subprotocols: Iterable[str]) -> Refusal | None:
-    """A token is never the subprotocol that is agreed upon: answers and logs would repeat it."""
-    offered = list(_offered(subprotocols))
-    bearer = any(map(_is_bearer, offered))
-    return ALONE if bearer and SUBPROTOCOL not in offered else None
+def judge_subprotocols(subprotocols: Sequence[str]) -> Refusal | None:
+    """A token is never the subprotocol that is agreed upon: answers and logs would repeat it.
+
+    Of several headers aiohttp reads the first, and logs that where nothing in it is agreed upon.
+    """
+    bearer = any(map(_is_bearer, _offered(subprotocols)))
+    return ALONE if bearer and SUBPROTOCOL not in _offered(subprotocols[:1]) else None
 
 
 def _is_bearer(offered: str) -> bool:

@@ -108,7 +108,7 @@ def test_the_unix_socket_is_used_where_there_is_one(sgoped: Sgoped, tmp_path: Pa
     assert b"Host: localhost\r\n" in asked[0]
 
 
-@pytest.mark.parametrize("left", ["stale", "gone", "file", "link"])
+@pytest.mark.parametrize("left", ["gone", "file", "link"])
 def test_without_a_usable_unix_socket_tcp_is_used(
     sgoped: Sgoped, served: DaemonProcess, tmp_path: Path, left: str
 ) -> None:
@@ -116,9 +116,6 @@ def test_without_a_usable_unix_socket_tcp_is_used(
     runtime.mkdir(parents=True)
     path = runtime / "sgoped.sock"
     match left:
-        case "stale":
-            with socket.socket(socket.AF_UNIX) as listening:
-                listening.bind(str(path))
         case "file":
             path.write_text("")
         case "link":
@@ -136,6 +133,21 @@ def test_a_crashed_daemon_is_not_reachable(sgoped: Sgoped, start_daemon: StartDa
     told = sgoped("status", "--home", str(daemon.home))
     assert told.returncode == 3
     assert daemon.url in told.stderr
+
+
+def test_who_has_the_port_of_a_crashed_daemon_is_sent_nothing(
+    sgoped: Sgoped, start_daemon: StartDaemon
+) -> None:
+    """Any user of the machine can have it."""
+    daemon = start_daemon()
+    daemon.kill()
+    with socket.create_server(("127.0.0.1", daemon.port)) as another:
+        told = sgoped("add", "-", "--home", str(daemon.home), given="for sgoped alone")
+        assert told.returncode == 3
+        assert "sgoped serve" in told.stderr
+        another.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            another.accept()
 
 
 def test_an_address_may_be_given_instead_of_a_home(

@@ -154,6 +154,29 @@ def test_the_user_decides(
 
 
 @linux
+@pytest.mark.parametrize("far", ["127.0.0.1", "127.0.0.2", "::1"])
+def test_who_reached_loopback_is_on_this_machine_whatever_address_it_has(
+    monkeypatch: pytest.MonkeyPatch, far: str
+) -> None:
+    """Bound to another address of the machine, asked, hung up, and forgotten by the kernel.
+
+    Or forwarded to here from a container. No token is asked for on loopback.
+    """
+    near = "2001:db8::1" if ":" in far else "192.0.2.1"
+    asked = End(near, 50000), End(far, 8000)
+    monkeypatch.setattr("sgoped.daemon.peers._ends", lambda _: asked)
+    monkeypatch.setattr("sgoped.daemon.peers.read_owner", lambda *_: None)
+    monkeypatch.setattr(SockDiag, "owner", lambda *_: None)
+    with connected() as (_, accepted), closing(Peers(check_uid=True)) as peers:
+        assert peers.judge_slowly(accepted) is UNKNOWN_PEER
+        monkeypatch.setattr("sgoped.daemon.peers._ends", lambda _: (End(near, 1), End(near, 2)))
+        assert peers.judge_slowly(accepted) is UNKNOWN_PEER
+        other = End(near, 1), End("2001:db8::2" if ":" in far else "192.0.2.2", 2)
+        monkeypatch.setattr("sgoped.daemon.peers._ends", lambda _: other)
+        assert peers.judge_slowly(accepted) is None, "from another machine"
+
+
+@linux
 @only_root
 @pytest.mark.parametrize("address", KINDS)
 def test_another_user_is_known_by_both_ways(address: str) -> None:
@@ -187,6 +210,20 @@ def test_without_sock_diag_the_slow_way_is_taken(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(SockDiag, "owner", lambda *_: None)  # a kernel without tcp_diag
     with connected() as (_, accepted):
         assert Peers(check_uid=True).judge(accepted) == "later"
+
+
+@linux
+def test_a_table_of_another_form_tells_nothing_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a task of the entrance raises would be the end of the daemon."""
+    with connected() as (_, accepted), closing(Peers(check_uid=True)) as peers:
+        near, far = (f"0100007F:{end.port:04X}" for end in ends(accepted))
+        (tmp_path / "tcp").write_text(f"   0: {near} {far} 01 00000000:00000000\n")
+        (tmp_path / "tcp6").write_text("")
+        read = lambda *asked: read_owner(*asked, tmp_path)  # noqa: E731 - as short as it is
+        monkeypatch.setattr("sgoped.daemon.peers.read_owner", read)
+        assert peers.judge_slowly(accepted) is UNKNOWN_PEER
 
 
 def test_the_check_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,8 @@ def test_no_other_text_passes(text: str) -> None:
         ([OFFERED], ALONE),
         ([f"other, {OFFERED}"], ALONE),
         ([OFFERED.upper()], ALONE),
+        ([OFFERED, "sgoped"], ALONE),
+        (["sgoped", OFFERED], None),
     ],
 )
 def test_a_token_is_never_the_only_subprotocol(subprotocols: list[str], refusal: object) -> None:
