@@ -230,11 +230,11 @@ class Files:
                 undo = partial(move, target[-1], to_fd, source[-1], from_fd)
                 sync_directory(to_fd, undo)
                 sync_directory(from_fd, undo)
-        try:
-            self._versions.follow(path, to, folder=folder)
-            self._versions.keep_rename(path, to)
-        except StorageError as error:
-            _LOG.warning("The history of a renamed file could not be changed: %s", error)
+        for remember in (partial(self._versions.follow, folder=folder), self._versions.keep_rename):
+            try:
+                remember(path, to)
+            except StorageError as error:
+                _LOG.warning("The history of a renamed file could not be changed: %s", error)
         if folder:
             return Saved(to, 0, "", created=False, version=None, mtime_ns=status.st_mtime_ns)
         return self._describe(to, status)

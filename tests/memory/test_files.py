@@ -312,6 +312,18 @@ def test_a_folder_is_renamed_whole_but_not_into_itself(files: Files, root: Path)
     assert not (root / "a").exists()
 
 
+def test_a_rename_can_be_undone_though_the_history_could_not_be_moved(
+    files: Files, versions: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(*_: object, **__: object) -> None:
+        raise StorageError("the disk failed")
+
+    monkeypatch.setattr(Versions, "follow", follow)
+    files.write("a.txt", b"one")
+    files.rename("a.txt", "b.txt")
+    assert [(one.former_path, one.path) for one in versions.newest(9)] == [("a.txt", "b.txt")]
+
+
 def test_unique_names_count_up_and_never_overwrite(files: Files, root: Path) -> None:
     (root / "link.md").symlink_to("nowhere")
     names = [files.create_unique("note.md", b"%d" % number).path for number in range(3)]
