@@ -229,7 +229,7 @@ def test_a_folder_takes_its_history_along_whatever_lies_beside_it(
     if damage == "no version is left":
         versions.discard("else.txt", other)
     else:
-        folders = [folder for folder in (tmp_path / "versions").iterdir()]
+        folders = list((tmp_path / "versions").iterdir())
         (folder,) = [each for each in folders if len(list(each.iterdir())) == 4]
         next(file for file in folder.iterdir() if file.suffix == ".json").write_text("{")
     versions.follow("old", "new", folder=True)
