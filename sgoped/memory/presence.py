@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
 
 
 class Presence:
@@ -20,16 +24,13 @@ class Presence:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._seen_mounted = False
         self.mounted = False
 
-    def note_begin(self) -> None:
-        """The folder is going to be looked at, all of it."""
-        self._seen_mounted = _is_mounted(self._root)
-
-    def note_end(self) -> None:
-        """All of it was seen."""
-        self.mounted = self._seen_mounted
+    def observed(self, scan: Iterator[Seen]) -> Iterator[Seen]:
+        """A scan of all of the folder, after which it is known whether it is mounted."""
+        mounted = _is_mounted(self._root)
+        yield from scan
+        self.mounted = mounted
 
     def check(self) -> None:
         """See that the folder is not just the directory that its drive was mounted on.
