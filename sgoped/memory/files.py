@@ -97,10 +97,19 @@ class Files:
         root: The memory folder.
         versions: Where replaced content goes.
         max_bytes: Largest file that is read or written.
+        check_present: Raises ``OSError`` when ``root`` is just the empty directory that its drive
+            is mounted on: what is written there would be out of sight once it is back.
     """
 
-    def __init__(self, root: Path, versions: Versions, max_bytes: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        versions: Versions,
+        max_bytes: int,
+        check_present: Callable[[], object] = lambda: None,
+    ) -> None:
         self._root = root
+        self._check_present = check_present
         self._versions = versions
         self._keeper = Keeper(versions, max_bytes)
         self._max_bytes = max_bytes
@@ -329,6 +338,7 @@ class Files:
     @contextmanager
     def _parent(self, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
         try:
+            self._check_present()
             with directory_below(self._root, []):
                 pass
         except OSError as error:

@@ -39,7 +39,11 @@ class Presence:
             OSError: It is; nothing may be concluded from its being empty. Or it is missing.
         """
         if self.mounted and not _is_mounted(self._root) and _is_empty(self._root):
-            raise OSError(errno.ENODEV, f"the drive of {self._root} is not mounted")
+            raise OSError(
+                errno.ENODEV,
+                f"the drive of {self._root} is not mounted (to use the folder without it, put a "
+                "file into it by hand)",
+            )
 
 
 def _is_mounted(root: Path) -> bool:

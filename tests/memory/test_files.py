@@ -462,6 +462,23 @@ def test_a_missing_memory_folder_is_a_storage_error(tmp_path: Path, versions: Ve
     assert not (tmp_path / "gone").exists()
 
 
+def test_nothing_is_written_where_a_drive_is_missing(root: Path, versions: Versions) -> None:
+    def check() -> None:
+        raise OSError(errno.ENODEV, "the drive is not mounted")
+
+    files = Files(root, versions, MAX_BYTES, check)
+    (root / "a.txt").write_bytes(b"one")
+    for change in (
+        lambda: files.write("new/b.txt", b"two"),
+        lambda: files.create_unique("c.txt", b"two"),
+        lambda: files.rename("a.txt", "d.txt"),
+        lambda: files.delete("a.txt"),
+    ):
+        with pytest.raises(StorageError, match="not mounted"):
+            change()
+    assert [path.name for path in root.iterdir()] == ["a.txt"]
+
+
 def test_undecodable_names_are_read_and_written(files: Files, root: Path) -> None:
     files.write("\udcff.txt", b"one")
     assert os.listdir(os.fsencode(root)) == [b"\xff.txt"]  # noqa: PTH208 - names as bytes
