@@ -56,8 +56,13 @@ async def _check(
         except ClosingError:
             return ""
 
-    index.suspicion = ""
-    damage = await asyncio.to_thread(work)
+    suspicion, index.suspicion = index.suspicion, ""
+    try:
+        damage = await asyncio.to_thread(work)
+    except OSError as error:
+        log.warning("the index of %s cannot be checked now: %s", index.name, error)
+        index.suspicion = index.suspicion or suspicion or str(error)
+        return
     if damage:
         try:
             await indexer.call(lambda: indexer.worker.rebuild(index, damage))
