@@ -31,7 +31,7 @@ async def check_regularly(indexer: Indexer, seconds: float) -> None:
                 suspected = index.suspicion != ""
                 await _check(indexer, index, closing, contents=contents or suspected)
             await indexer.call(indexer.worker.keep_catalogue)
-            if contents:
+            if contents and not (indexer.worker.names.suspicion or indexer.worker.bodies.suspicion):
                 contents_at = time.monotonic() + CONTENTS_SECONDS
                 indexer.checked = True
             indexer.wake()

@@ -237,6 +237,11 @@ class IndexWorker:
         """Files and folders that cannot be suggested yet."""
         return len(self._unnamed) + len(self._recognised)
 
+    def is_left_over(self, paths: Iterable[str]) -> bool:
+        """Whether an urgent step had no time for all of ``paths``, which then wait in front."""
+        pids = {pid for path in paths if (pid := self.table.find(path)) is not None}
+        return any(queue and queue[0] in pids for queue in (self._unnamed, self._unread))
+
     def step(self, seconds: float = STEP_SECONDS, *, urgent: bool = False) -> StepOutcome:
         """Index for about ``seconds``: names first, then contents; commit when it pays.
 
