@@ -21,6 +21,7 @@ from sgoped.database import reading
 from sgoped.memory.document import Kind, shown
 from sgoped.memory.index import IndexBrokenError, directory_name, is_failure, read_identity
 from sgoped.memory.integrity import find_damage, read_checksums
+from sgoped.memory.removal import remove_tree
 from sgoped.memory.store import IndexClaim, IndexMark, load_table
 from sgoped.memory.table import FileStatus, PathTable
 from sgoped.memory.words import fold
@@ -127,11 +128,14 @@ def read_index(index_dir: Path, name: str) -> Iterator[ReadIndex]:
         FileNotFoundError: There is none.
     """
     directory = index_dir / directory_name(name)
-    with tempfile.TemporaryDirectory(prefix="sgoped-") as folder:
+    folder = tempfile.mkdtemp(prefix="sgoped-")
+    try:
         for file in directory.iterdir():
             if file.suffix != ".lock":
                 (Path(folder) / file.name).symlink_to(file.absolute())
         yield _open(folder, directory)
+    finally:
+        remove_tree(Path(folder))
 
 
 def _open(folder: str, directory: Path) -> ReadIndex:

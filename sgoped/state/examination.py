@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import sqlite3
 from enum import Enum
 from pathlib import Path
@@ -14,6 +14,7 @@ _DAMAGE = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH}
 )
 _PRIMARY = 0xFF
+_ERROR_CODE = re.compile(r"error code[ =](\d+)")
 _HAS_STEPS = "select count(*) from sqlite_master where name = '_sqlite_migrations'"
 _STEPS = "select name from _sqlite_migrations"
 
@@ -46,7 +47,9 @@ def examine(
         OSError: The file cannot be read.
         sqlite3.Error: The disk fails, which says nothing of the file.
     """
-    if not os.path.lexists(path):
+    try:
+        path.lstat()
+    except FileNotFoundError:  # and nothing else: what cannot be looked at is not missing
         return Condition.MISSING
     if not path.is_file():
         return Condition.DAMAGED
@@ -66,11 +69,20 @@ def is_damage(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # sqlite3's own: a text that is no UTF-8
         return "decode" in str(error)
+    return _tells_damage(code)
+
+
+def _tells_damage(code: int) -> bool:
     return code & _PRIMARY in _DAMAGE or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def _judge(connection: sqlite3.Connection, known_steps: frozenset[str]) -> Condition:
-    if connection.execute("pragma integrity_check(1)").fetchone() != ("ok",):
+    (verdict,) = connection.execute("pragma integrity_check(1)").fetchone()
+    if verdict != "ok":
+        # A page that the disk refused to read is told in the same way as a damaged one.
+        code = _ERROR_CODE.search(verdict)
+        if code is not None and not _tells_damage(int(code[1])):
+            raise sqlite3.OperationalError(verdict)
         return Condition.DAMAGED
     if not connection.execute(_HAS_STEPS).fetchone()[0]:
         return Condition.EMPTY

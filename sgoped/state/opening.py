@@ -113,8 +113,8 @@ async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
     """
     backups = Backups(backups_dir, _KNOWN_STEPS)
     async with AsyncExitStack() as stack:
-        await asyncio.to_thread(_refuse_unwritable, path)
         try:
+            await asyncio.to_thread(_refuse_unwritable, path)
             recovery = await asyncio.to_thread(recover, path, backups, _KNOWN_STEPS)
             is_stale = await asyncio.to_thread(_is_stale, path, backups)
             database = await stack.enter_async_context(open_database(path, STEPS))

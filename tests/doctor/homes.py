@@ -135,7 +135,7 @@ def persons(seen: Snapshot) -> Snapshot:
     }
 
 
-def nobody(url: str, socket_file: Path | None = None, /) -> Asked:
+def nobody(url: str, socket_file: Path | None = None, *, trusted: bool = False) -> Asked:
     """A connection that is not to be made."""
     raise AssertionError(f"{url} was asked")
 

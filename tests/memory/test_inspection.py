@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,3 +88,22 @@ def test_indexes_of_other_versions_are_known(index_dir: Path) -> None:
     assert foreign_directories(index_dir) == []
     (index_dir / "names-1-0.1.0").mkdir()
     assert foreign_directories(index_dir) == [index_dir / "names-1-0.1.0"]
+
+
+def test_a_lock_that_is_made_while_all_is_cleared_away_is_no_damage(
+    index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tantivy watches what it opens in a thread of its own, which may lock it just then."""
+    real = os.rmdir
+    folders: list[Path] = []
+
+    def rmdir(path: str, **options: int) -> None:
+        if not folders:
+            folders.append(Path(path))
+            (folders[0] / ".tantivy-meta.lock").touch()
+        real(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    with read_index(index_dir, "names") as names:
+        assert names.found.count == 1
+    assert not folders[0].exists()

@@ -97,6 +97,22 @@ async def test_a_kill_between_the_index_commit_and_the_catalogue_loses_nothing(
         await in_thread(work)
 
 
+async def test_a_scan_that_is_only_begun_asks_the_disk_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is begun on the event loop, and a network drive may not answer for minutes."""
+    (tmp_path / "root").mkdir()
+
+    async with stored(tmp_path) as store:
+        worker = await asyncio.to_thread(make, tmp_path, store)
+        with monkeypatch.context() as patch:
+            for name in ("stat", "lstat", "open", "scandir"):
+                patch.setattr(os, name, lambda *_, **__: pytest.fail("the disk was asked"))
+            worker.begin_scan(lambda *_: None)
+        await asyncio.to_thread(settle, worker)
+        await asyncio.to_thread(worker.close)
+
+
 async def test_a_name_that_waits_is_pending_though_its_content_is_indexed(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
