@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,7 +297,7 @@ def test_what_cannot_be_kept_of_a_late_edit_is_not_thrown_away(
 
 def when_swapped(monkeypatch: pytest.MonkeyPatch, edit: Callable[[], object]) -> None:
     """Lets ``edit`` happen once, as soon as a new file is in the place of the old one."""
-    real, pending = placing.swap, [edit]
+    real, pending = renaming.swap, [edit]
 
     def swap(name: str, other: str, dir_fd: int) -> bool:
         done = real(name, other, dir_fd)
@@ -357,7 +358,7 @@ def test_without_hard_links_a_new_file_overwrites_nothing_either(
 ) -> None:
     real, appeared = os.stat, []
 
-    def status(path: str, **options: int) -> os.stat_result:
+    def status(path: str, **options: Any) -> os.stat_result:
         try:
             return real(path, **options)
         except FileNotFoundError:
