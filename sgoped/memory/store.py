@@ -166,6 +166,20 @@ class Store:
 
         self._database.run_blocking(work)
 
+    def flush(self) -> None:
+        """Put all that was saved on the disk, so that not even a power cut brings back what was.
+
+        Raises:
+            sqlite3.Error: The disk does not allow it.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            (busy, *_) = connection.execute("pragma wal_checkpoint(full)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("somebody reads the catalogue")
+
+        self._database.run_blocking(work)
+
     def clear(self) -> None:
         """Forget everything, by a new file in the place of whatever is there.
 

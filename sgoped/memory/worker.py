@@ -103,8 +103,10 @@ class IndexWorker:
             self._kept_bodies.drop_others(self.table.pids())
         else:
             self._reread_all()
-        if not (self._kept_names.mended or self._kept_bodies.mended):
-            # Otherwise an index may still hold something under a pid that is free.
+        mended = self._kept_names.mended or self._kept_bodies.mended
+        # Otherwise an index may still hold something under a pid that is free; or it may hold the
+        # new path's under one that a power cut, which takes back what was saved, gives to the old.
+        if not mended and self._records.flush():
             self.table.reclaim()
         self._queue(self.table.pending())
 
