@@ -8,12 +8,13 @@ made and changed by sqlite-utils migrations; a database from a newer program is 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 10.0
 READ_SECONDS = 5.0
+_LOG = "-wal"
 
 Result = TypeVar("Result")
 Step: TypeAlias = "Callable[[Tables], None]"
@@ -89,45 +91,73 @@ def _connect(path: Path, steps: Sequence[Step], synchronous: str) -> sqlite3.Con
 
 
 @contextmanager
-def reading(path: Path, *, live: bool) -> Iterator[sqlite3.Connection]:
-    """A connection to a database that may be another process's; nothing on the disk changes.
+def reading(
+    path: Path, *, live: bool = False, copy: Path | None = None
+) -> Iterator[sqlite3.Connection]:
+    """A connection to a database that may be another process's; nothing of it changes.
+
+    SQLite writes when it merely opens: it takes a write-ahead log into the file. So a file
+    without a log is opened as immutable, and one with a log is looked at as a copy.
 
     Args:
         path: The file.
-        live: Whether a daemon may have it open. It is then read beside it; else SQLite, which
-            would make and remove files to read a write-ahead log, is given a copy of both.
+        live: Whether a daemon may have it open; it is then read beside it.
+        copy: Where a copy is put, should one be needed; a kill may leave it there. Without it,
+            in a temporary directory.
 
     Raises:
-        sqlite3.DatabaseError: It cannot be read, or is damaged.
+        sqlite3.Error: It cannot be read, or is damaged.
         OSError: It is missing, or cannot be copied.
     """
     path.stat()  # SQLite would call a missing file one that cannot be opened
-    wal = path.with_name(f"{path.name}-wal")
-    if live and path.with_name(f"{path.name}-shm").exists():
-        yield from _reading(f"{path.absolute().as_uri()}?mode=ro")
-    elif not wal.exists() or not wal.stat().st_size:
-        yield from _reading(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
-    else:
-        with tempfile.TemporaryDirectory(prefix="sgoped-") as folder:
-            copy = Path(folder) / path.name
-            shutil.copyfile(path, copy)
-            shutil.copyfile(wal, copy.with_name(wal.name))
-            yield from _reading(copy.as_uri())
+    with ExitStack() as stack:
+        if live and _beside(path, "-shm").exists():
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+        elif not has_log(path):
+            uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        else:
+            if copy is None:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sgoped-"))
+                copy = Path(folder) / path.name
+            remove_database(copy)
+            stack.callback(remove_database, copy)
+            _copy_privately(path, copy)
+            _copy_privately(_beside(path, _LOG), _beside(copy, _LOG))
+            uri = copy.absolute().as_uri()
+        connecting = sqlite3.connect(uri, timeout=READ_SECONDS, uri=True)
+        yield stack.enter_context(closing(connecting))
 
 
-def _reading(uri: str) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(uri, timeout=READ_SECONDS, uri=True)) as connection:
-        yield connection
+def has_log(path: Path) -> bool:
+    """Whether something of a database is in its write-ahead log: it is open, or was killed."""
+    log = _beside(path, _LOG)
+    return log.exists() and log.stat().st_size > 0
 
 
-def unknown_steps(connection: sqlite3.Connection, steps: Sequence[Step]) -> list[str]:
-    """The steps that made this database and that are not among ours: a newer program's."""
-    return _unknown(_applied_steps(connection), steps)
+def database_files(path: Path) -> list[Path]:
+    """All that SQLite may keep of the database at ``path``, the file itself first."""
+    return [_beside(path, suffix) for suffix in ("", _LOG, "-shm", "-journal")]
 
 
-def _unknown(applied: Sequence[str], steps: Sequence[Step]) -> list[str]:
-    known = {step.__name__ for step in steps}
-    return [name for name in applied if name not in known]
+def remove_database(path: Path) -> None:
+    """Remove a database with all that SQLite kept beside it.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    for file in database_files(path):
+        file.unlink(missing_ok=True)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.name}{suffix}")
+
+
+def _copy_privately(source: Path, target: Path) -> None:
+    """It may hold keys."""
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as written, source.open("rb") as read:
+        shutil.copyfileobj(read, written)
 
 
 def _applied_steps(connection: sqlite3.Connection) -> list[str]:
@@ -140,7 +170,8 @@ def _applied_steps(connection: sqlite3.Connection) -> list[str]:
 
 
 def _refuse_newer(applied: Sequence[str], path: Path, steps: Sequence[Step]) -> None:
-    unknown = _unknown(applied, steps)
+    known = {step.__name__ for step in steps}
+    unknown = [name for name in applied if name not in known]
     if unknown:
         message = (
             f"{path} was written by a newer sgoped (it knows {unknown[-1]!r}); "

@@ -43,8 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Hypothesis: the same few inputs each time, or many that differ, told with their seed."""
     examples = SCALES[config.getoption("--scale")].examples
+    small = settings(derandomize=True, database=None, deadline=None)
     large = settings(max_examples=examples, database=None, deadline=None, print_blob=True)
-    settings.register_profile("small", settings(derandomize=True, database=None))
+    settings.register_profile("small", small)
     settings.register_profile("large", large)
     settings.load_profile(config.getoption("--scale"))
 

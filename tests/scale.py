@@ -81,9 +81,9 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             faults=2_000,
             floods=50_000,
             slow_clients=1_400,
-            overwrites=2_000,
+            overwrites=400,
             syscalls=10_000,
-            daemon_syscalls=10_000,
+            daemon_syscalls=30,
             soak_seconds=1_200.0,
         ),
     }

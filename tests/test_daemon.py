@@ -257,7 +257,7 @@ def test_a_second_signal_does_not_wait(daemon: DaemonProcess) -> None:
 
 def test_what_was_done_about_a_damaged_state_is_told_in_health(start_daemon: StartDaemon) -> None:
     first = start_daemon()
-    assert first.request("GET", "/health")[1]["state"] == {"recovery": ""}
+    assert first.request("GET", "/health")[1]["state"] == {"recovery": "", "problem": ""}
     first.stop()
     state = first.home / "data" / "state.db"
     state.write_bytes(b"garbage" * 1000)

@@ -7,13 +7,13 @@ import re
 import shlex
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import sgoped
-from sgoped.doctor.finding import Finding, Severity, Topic
+from sgoped.doctor.finding import Finding, Severity, Topic, few
 from sgoped.doctor.instance import Daemon, Unanswered
 from sgoped.doctor.subject import Subject
 from sgoped.paths import unit_file
@@ -84,29 +84,28 @@ def check_remains(subject: Subject) -> Iterator[Finding]:
     """What a daemon that was killed left in the runtime directory."""
     if subject.instance.running:
         return
-    for path, code in (
-        (subject.paths.server_file, "server_file_stale"),
-        (subject.paths.socket_file, "socket_stale"),
-    ):
+    left: dict[Path, os.stat_result] = {}
+    for path in (subject.paths.server_file, subject.paths.socket_file):
         with suppress(OSError):
             found = path.lstat()
             if found.st_uid == os.getuid() and not stat.S_ISDIR(found.st_mode):
-                yield _finding(
-                    code,
-                    Severity.WARNING,
-                    "left by a daemon that was killed; clients look for it there",
-                    str(path),
-                    "delete it, or start sgoped, which replaces it",
-                    _removing(path, found),
-                )
+                left[path] = found
+    if left:
+        yield _finding(
+            "remains_stale",
+            Severity.WARNING,
+            f"left by a daemon that was killed: {few([path.name for path in left])}; clients look "
+            "there for one that runs",
+            str(next(iter(left))),
+            "use --fix, which deletes that, or start sgoped, which replaces it",
+            lambda: _remove(left),
+        )
 
 
-def _removing(path: Path, seen: os.stat_result) -> Callable[[], None]:
-    def remove() -> None:
-        if os.path.samestat(path.lstat(), seen):
+def _remove(seen: Mapping[Path, os.stat_result]) -> None:
+    for path, found in seen.items():
+        if os.path.samestat(path.lstat(), found):
             path.unlink()
-
-    return remove
 
 
 def check_port(subject: Subject) -> Iterator[Finding]:

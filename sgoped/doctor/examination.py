@@ -12,8 +12,10 @@ from dataclasses import replace
 from functools import partial
 
 from sgoped.doctor import (
+    access,
     daemon,
     folder,
+    health,
     index,
     leftovers,
     limits,
@@ -41,6 +43,8 @@ CHECKS: tuple[tuple[Topic, Check], ...] = (
     (Topic.DAEMON, daemon.check_unit),
     (Topic.SETTINGS, places.check_settings),
     (Topic.PLACES, places.check_places),
+    (Topic.ACCESS, access.check_access),
+    (Topic.INDEX, health.check_index_health),
     (Topic.STATE, state.check_state),
     (Topic.LEFTOVERS, leftovers.check_leftovers),
     (Topic.SERVICES, services.check_services),
@@ -51,6 +55,7 @@ CHECKS: tuple[tuple[Topic, Check], ...] = (
 DRIVE_CHECKS: tuple[tuple[Topic, Check], ...] = (
     (Topic.FOLDER, folder.check_folder),
     (Topic.FOLDER, folder.check_disks),
+    (Topic.FOLDER, health.check_watcher),
     (Topic.LIMITS, limits.check_watches),
 )
 WALK_CHECKS: tuple[tuple[Topic, WalkCheck], ...] = (

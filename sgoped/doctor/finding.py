@@ -23,6 +23,7 @@ class Topic(StrEnum):
     DAEMON = "daemon"
     SETTINGS = "settings"
     PLACES = "places"
+    ACCESS = "access"
     FOLDER = "folder"
     INDEX = "index"
     STATE = "state"

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from sgoped.database import remove_database
 from sgoped.doctor.comparing import Comparison, Known, compare
 from sgoped.doctor.finding import Finding, Severity, Topic, counted, few
 from sgoped.doctor.instance import Daemon
@@ -22,9 +23,12 @@ from sgoped.doctor.subject import Subject, Walk, walk_folder
 from sgoped.memory import (
     Catalogue,
     IndexBrokenError,
-    agrees,
+    IndexClaim,
+    ReadIndex,
+    disagreement,
     read_catalogue,
     read_index,
+    read_through,
     shown,
 )
 from sgoped.paths import Paths
@@ -37,7 +41,9 @@ _PAGE = 1000
 _WALK_SECONDS = 20.0
 _REFRESH_SECONDS = 600.0
 _OWN_DIRECTORY = re.compile(r"(?:names|bodies)-\d+-[\w.+-]+")
-_DAMAGES = (sqlite3.DatabaseError, ValueError, IndexError)
+# So much of an index is read as can be in this time; a running daemon reads all of it once a day.
+_READ_SECONDS = 5.0
+_DAMAGES = (sqlite3.DatabaseError, ValueError, LookupError, TypeError)
 
 
 def check_index(subject: Subject, walk: Walk) -> Iterator[Finding]:
@@ -92,8 +98,7 @@ def delete_caches(paths: Paths) -> None:
     Raises:
         OSError: The disk refuses.
     """
-    for suffix in ("", "-wal", "-shm"):
-        paths.catalogue_db.with_name(f"{paths.catalogue_db.name}{suffix}").unlink(missing_ok=True)
+    remove_database(paths.catalogue_db)
     if paths.index_dir.is_symlink():
         raise OSError(f"{paths.index_dir} is a link, so what it leads to is left alone")
     for directory in paths.index_dir.iterdir() if paths.index_dir.is_dir() else ():
@@ -179,13 +184,10 @@ def _check_offline(subject: Subject, walk: Walk, catalogue: Catalogue) -> Iterat
     found = compare(walk.by_shown_path, _known(catalogue), complete=walk.complete)
     yield from _judge(subject, found, walk, None)
     samples = choose_samples(subject, walk, catalogue)
-    for name, stamp, count in (
-        ("names", mark.names_stamp, mark.names_count),
-        ("bodies", mark.bodies_stamp, mark.bodies_count),
-    ):
-        fault, blind = _read(subject.paths.index_dir, name, stamp, count, samples)
+    for name, claim in (("names", mark.names), ("bodies", mark.bodies)):
+        fault, blind = _read(subject.paths.index_dir, name, claim, samples)
         if fault:  # unless it was of the moment, such as no memory to map a file
-            fault, blind = _read(subject.paths.index_dir, name, stamp, count, samples)
+            fault, blind = _read(subject.paths.index_dir, name, claim, samples)
         if fault:
             what = f"the {name} index is damaged: {fault}"
             yield _damaged(subject, "index_damaged", what, subject.paths.index_dir)
@@ -197,26 +199,30 @@ def _check_offline(subject: Subject, walk: Walk, catalogue: Catalogue) -> Iterat
 
 
 def _read(
-    index_dir: Path, name: str, stamp: int, count: int, samples: list[Sample]
+    index_dir: Path, name: str, claim: IndexClaim, samples: list[Sample]
 ) -> tuple[str, list[str]]:
     """What is wrong with an index, and which samples it does not find."""
     try:
+        # First of all: tantivy would search damaged files without a word.
+        damage = read_through(index_dir, name, _READ_SECONDS)
+        if damage:
+            return damage, []
         with read_index(index_dir, name) as index:
-            if not agrees(index, stamp, count):
-                return f"it holds {index.count:,} documents, not the {count:,} it should", []
-            return "", [
-                sample.path
-                for sample in samples
-                if not (
-                    index.holds_name(sample.pid, sample.path)
-                    if name == "names"
-                    else not sample.word or index.holds_word(sample.pid, sample.word)
-                )
-            ]
+            fault = disagreement(claim, index.found)
+            blind = (
+                [] if fault else [each.path for each in samples if not _holds(index, name, each)]
+            )
+            return fault, blind
     except FileNotFoundError:
         return "it is not there", []
     except (IndexBrokenError, OSError) as error:
         return str(error), []
+
+
+def _holds(index: ReadIndex, name: str, sample: Sample) -> bool:
+    if name == "names":
+        return index.holds_name(sample.pid, sample.path)
+    return not sample.word or index.holds_word(sample.pid, sample.word)
 
 
 # -- what it means

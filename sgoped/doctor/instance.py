@@ -118,11 +118,12 @@ def find_instance(paths: Paths, connect: Connect) -> Instance:
     announced = read_object(paths.server_file)
     folder = told.get("memory_dir")
     watched = paths.data_dir / folder if isinstance(folder, str) and folder else None
-    socket_file = announced.get("socket")
-    beside = Path(socket_file) if isinstance(socket_file, str) else None
+    listening = announced.get("socket")
+    socket_file = Path(listening) if isinstance(listening, str) else None
     urls = [announced.get("url"), told.get("url") if held else None]
     for url in dict.fromkeys(urls):
         if isinstance(url, str) and url:
+            beside = socket_file if url == urls[0] else None
             daemon = Daemon(url, connect(url, beside, trusted=held))
             with suppress(Unanswered):
                 health = daemon.health()

@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sgoped.doctor.finding import Finding, Severity, Topic, counted
-from sgoped.doctor.state import stale_partials
 from sgoped.doctor.subject import Subject, Walk
 from sgoped.memory import Files, Versions, shown
+from sgoped.paths import Paths
+from sgoped.state import unfinished_copies
 
 # What is younger may be a save in progress.
 STALE_SECONDS = 60.0
 
 
 def check_leftovers(subject: Subject) -> Iterator[Finding]:
-    """Versions and backups that were never finished."""
+    """Versions and copies of ``state.db`` that were never finished."""
     paths, before = subject.paths, time.time() - STALE_SECONDS
     versions = _versions(subject)
     yield from _found(
@@ -26,13 +27,13 @@ def check_leftovers(subject: Subject) -> Iterator[Finding]:
         list(versions.leftovers(before)),
         lambda: versions.remove_leftovers(before),
     )
-    partials = stale_partials(paths.backups_dir, before)
+    copies = _unfinished_copies(paths, before)
     yield from _found(
         subject,
         "backup_leftover",
-        "a backup that was not finished",
-        partials,
-        lambda: _remove(partials),
+        "a copy of state.db that was not finished",
+        copies,
+        lambda: _remove(copies),
     )
 
 
@@ -72,6 +73,12 @@ def check_temporary_files(subject: Subject, walk: Walk) -> Iterator[Finding]:
         "use --fix, or restart sgoped, which removes it",
         lambda: files.sweep_temporary_files(stale),
     )
+
+
+def _unfinished_copies(paths: Paths, limit: float) -> list[Path]:
+    copies = unfinished_copies(paths.state_db, paths.backups_dir)
+    linked = paths.backups_dir if paths.backups_dir.is_symlink() else None
+    return [copy for copy in copies if copy.parent != linked and _is_older(copy, limit)]
 
 
 def _remove(files: list[Path]) -> None:

@@ -32,14 +32,6 @@ def check_watches(subject: Subject) -> Iterator[Finding]:
     if limits:
         watched = count_folders(subject.paths.memory_dir, _COUNT_SECONDS)
         yield from judge_watches(watched, limits)
-    watcher = subject.instance.health.get("watcher", {})
-    if watcher.get("state") == "polling":
-        yield _finding(
-            "polling",
-            Severity.NOTE,
-            f"changes are found by polling: {watcher.get('reason') or 'no reason is told'}",
-            str(subject.paths.memory_dir),
-        )
 
 
 def read_limits(folder: Path) -> dict[str, int]:

@@ -48,6 +48,7 @@ def check_settings(subject: Subject) -> Iterator[Finding]:
             mend="" if exposed else "correct or remove it",
         )
     yield from _writable_settings(subject.paths)
+    yield from _newer_settings(subject)
     if not subject.warnings:
         yield Finding(Topic.SETTINGS, "settings_good", Severity.OK, "all settings can be used")
 
@@ -63,6 +64,24 @@ def _writable_settings(paths: Paths) -> Iterator[Finding]:
                     "others can change what sgoped does and shows",
                     str(path),
                     f"chmod go-w {shlex.quote(str(path))}",
+                )
+
+
+def _newer_settings(subject: Subject) -> Iterator[Finding]:
+    """A running daemon has read them at its start."""
+    started_at = subject.instance.announced.get("started_at")
+    if subject.instance.daemon is None or not isinstance(started_at, int | float):
+        return
+    for path in (subject.paths.config_file, subject.paths.env_file):
+        with suppress(OSError):
+            if path.stat().st_mtime > started_at:
+                yield Finding(
+                    Topic.SETTINGS,
+                    "settings_newer",
+                    Severity.NOTE,
+                    "this was changed after sgoped started, which uses what it said then",
+                    str(path),
+                    "restart sgoped",
                 )
 
 
@@ -121,11 +140,15 @@ def _everything(paths: Paths) -> list[_Seen]:
     roots = (paths.data_dir, paths.state_dir, paths.cache_dir, paths.runtime_dir)
     seen = [_Seen(path, path.stat()) for path in roots if path.is_dir()]
     files = [paths.lock_file, paths.server_file, paths.socket_file]
-    for directory, name in ((paths.data_dir, "state.db*"), (paths.cache_dir, "catalogue.db*")):
-        files += sorted(directory.glob(name))
+    for directory, names in (
+        (paths.data_dir, "state.db*"),
+        (paths.data_dir, "state.partial*"),
+        (paths.cache_dir, "catalogue.db*"),
+    ):
+        files += sorted(directory.glob(names))
     for path in files:
         seen += _look(path)
-    for path in (paths.backups_dir, paths.versions_dir, paths.index_dir):
+    for path in (paths.backups_dir, paths.versions_dir, paths.index_dir, paths.heartbeat_dir):
         seen += _below(path, folders_only=path.name == _FOLDERS_ONLY)
     return [each for each in seen if not stat.S_ISLNK(each.status.st_mode)]
 

@@ -4,58 +4,50 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from sgoped.database import reading, unknown_steps
 from sgoped.doctor.finding import Finding, Severity, Topic, counted, few
 from sgoped.doctor.subject import Subject
 from sgoped.memory import network_filesystem
 from sgoped.paths import Paths
-from sgoped.state import STEPS, list_backups, recover_state
+from sgoped.state import Condition, examine_state, list_backups, recover_state
 
 _finding = partial(Finding, Topic.STATE)
 
-# A daemon backs up daily; a machine may sleep over a weekend.
-FIRST_BACKUP_SECONDS = 60.0
+# A running daemon backs up daily; a machine may sleep over a weekend.
 OLD_BACKUP_DAYS = 4.0
+# By then a daemon has made its first backup.
+FRESH_SECONDS = 60.0
+
+Conditions = Mapping[Path, Condition | None]
 
 
 def check_state(subject: Subject) -> Iterator[Finding]:
     """That it is sound, of a version we know, and backed up."""
-    path, live = subject.paths.state_db, subject.instance.running
-    aside = sorted(file.name for file in path.parent.glob(f"{path.name}.damaged-*[0-9]"))
-    if aside:
+    path = subject.paths.state_db
+    yield from _surroundings(path)
+    every = list_backups(subject.paths.backups_dir)
+    backups = {backup: _condition(backup) for backup in every}
+    sound = [backup for backup, condition in backups.items() if condition is Condition.SOUND]
+    try:
+        condition = examine_state(path, live=subject.instance.running)
+    except (OSError, sqlite3.Error) as error:
         yield _finding(
-            "state_was_damaged",
-            Severity.NOTE,
-            f"it was damaged before and kept aside as {few(aside)}",
-            str(path.with_name(aside[0])),
-            "delete it once nothing is missing",
+            "state_unreadable",
+            Severity.PROBLEM,
+            f"state.db cannot be read: {error}",
+            str(path),
+            "see that it can be read and written, and that no other program has it open",
         )
-    if not path.exists():
-        yield _finding("state_none", Severity.NOTE, "no state.db yet; a start makes it", str(path))
         return
-    network = network_filesystem(path.parent)
-    if network:
-        yield _finding(
-            "state_on_network",
-            Severity.WARNING,
-            f"the data directory is on a network drive ({network}), where SQLite's log is not safe",
-            str(path.parent),
-            "give sgoped a --home on a disk of this machine",
-        )
-    sound = [backup for backup in list_backups(subject.paths.backups_dir) if _fault(backup) == ""]
-    fault = _fault(path, live=live)
-    if fault:
-        yield _damaged(subject, fault, sound)
-    else:
-        yield from _version(path, live=live)
-    backups = list(_backups(subject, sound))
-    yield from backups
-    if not fault and not any(each.severity is not Severity.NOTE for each in backups):
+    told = [*_told(subject, condition), *_backups(subject, backups, sound)]
+    own = _judge(subject, condition, sound)
+    if own is not None:
+        yield own
+    yield from told
+    if own is None and not any(each.severity is not Severity.NOTE for each in told):
         yield _finding(
             "state_sound",
             Severity.OK,
@@ -67,32 +59,65 @@ def check_state(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def _surroundings(path: Path) -> Iterator[Finding]:
+    aside = sorted(file.name for file in path.parent.glob(f"{path.name}.damaged-*[0-9]"))
+    if aside:
+        yield _finding(
+            "state_was_damaged",
+            Severity.NOTE,
+            f"it was damaged before and kept aside as {few(aside)}",
+            str(path.with_name(aside[0])),
+            "delete it once nothing is missing",
+        )
+    network = network_filesystem(path.parent)
+    if network:
+        yield _finding(
+            "state_on_network",
+            Severity.WARNING,
+            f"the data directory is on a network drive ({network}), where SQLite's log is not safe",
+            str(path.parent),
+            "give sgoped a --home on a disk of this machine",
+        )
+
+
+def _condition(backup: Path) -> Condition | None:
+    """None: it cannot be read."""
+    try:
+        return examine_state(backup)
+    except (OSError, sqlite3.Error):
+        return None
+
+
 def _days(path: Path) -> float:
     return max(time.time() - path.stat().st_mtime, 0.0) / 86_400
 
 
-def _fault(path: Path, *, live: bool = False) -> str:
-    """What is wrong with a database, in a few words; empty when it is sound."""
-    try:
-        with reading(path, live=live) as connection:
-            found = [row[0] for row in connection.execute("pragma integrity_check(3)")]
-    except (sqlite3.Error, OSError) as error:
-        return str(error)
-    return "" if found == ["ok"] else "; ".join(map(str, found))
-
-
-def _damaged(subject: Subject, fault: str, sound: list[Path]) -> Finding:
-    paths = subject.paths
+def _judge(subject: Subject, condition: Condition, sound: list[Path]) -> Finding | None:
+    """What is to be said of the file itself; None when it is sound."""
+    paths, running = subject.paths, subject.instance.running
+    if condition is Condition.SOUND:
+        return None
+    if condition is Condition.NEWER:
+        return _finding(
+            "state_newer",
+            Severity.PROBLEM,
+            "a newer sgoped wrote state.db; this one does not start with it, and leaves it alone",
+            str(paths.state_db),
+            "install that version again, or move the file and its backups away",
+        )
+    is_damaged = condition is Condition.DAMAGED
+    if not (is_damaged or sound or running):
+        what = "no state.db yet; a start makes it"
+        return _finding("state_none", Severity.NOTE, what, str(paths.state_db))
+    kept = "keeps it aside and " if is_damaged else ""
     outcome = f"restores {sound[0].name}" if sound else "starts with none, as no backup is good"
-    running = subject.instance.running
     how = "restart sgoped: it" if running else "start sgoped, or use --fix: either"
-    return Finding(
-        Topic.STATE,
-        "state_damaged",
+    return _finding(
+        "state_damaged" if is_damaged else "state_lost",
         Severity.PROBLEM,
-        f"state.db (services, keys, use counts) is damaged: {fault}",
+        f"state.db (services, keys, use counts) is {condition.value}",
         str(paths.state_db),
-        f"{how} keeps it aside and {outcome}",
+        f"{how} {kept}{outcome}",
         None if running else lambda: _restore(paths),
     )
 
@@ -104,27 +129,28 @@ def _restore(paths: Paths) -> None:
         OSError: A start would do nothing, or the disk refused.
     """
     if not recover_state(paths.state_db, paths.backups_dir):
-        raise OSError(f"a quick look finds no fault in {paths.state_db}, so it is left alone")
+        raise OSError(f"a second look finds no fault in {paths.state_db}, so it is left alone")
 
 
-def _version(path: Path, *, live: bool) -> Iterator[Finding]:
-    with reading(path, live=live) as connection:
-        newer = unknown_steps(connection, STEPS)
-    if newer:
+def _told(subject: Subject, condition: Condition) -> Iterator[Finding]:
+    """What a running daemon says of it."""
+    told, where = subject.instance.health.get("state", {}), str(subject.paths.state_db)
+    if told.get("recovery"):
         yield _finding(
-            "state_newer",
-            Severity.PROBLEM,
-            f"a newer sgoped wrote state.db (it knows {newer[-1]!r}); this one does not start "
-            "with it, and leaves it alone",
-            str(path),
-            "install that version again, or move the file away",
+            "state_recovered",
+            Severity.NOTE,
+            f"at its last start sgoped found this: {told['recovery']}",
+            where,
         )
+    if told.get("problem") and condition is not Condition.DAMAGED:
+        what = f"the daemon cannot use it: {told['problem']}"
+        yield _finding("state_problem", Severity.PROBLEM, what, where, "restart sgoped")
 
 
-def _backups(subject: Subject, sound: list[Path]) -> Iterator[Finding]:
-    folder = subject.paths.backups_dir
-    every = list_backups(folder)
-    broken = [backup.name for backup in every if backup not in sound]
+def _backups(subject: Subject, backups: Conditions, sound: list[Path]) -> Iterator[Finding]:
+    folder, instance = subject.paths.backups_dir, subject.instance
+    usable = (Condition.SOUND, Condition.NEWER)
+    broken = [backup.name for backup, condition in backups.items() if condition not in usable]
     if broken:
         yield _finding(
             "backup_damaged",
@@ -134,15 +160,15 @@ def _backups(subject: Subject, sound: list[Path]) -> Iterator[Finding]:
             "delete it; a running sgoped makes a new one every day",
         )
     if not sound:
+        fresh = instance.health.get("uptime_seconds", 0.0) < FRESH_SECONDS
         yield _finding(
             "backup_none",
-            Severity.WARNING if _had_time_for_one(subject) else Severity.NOTE,
+            Severity.WARNING if instance.running and not fresh else Severity.NOTE,
             "there is no good backup of state.db",
             str(folder),
-            "restart sgoped: it makes one soon after it starts",
+            "a running sgoped makes one within a minute; if it does not, its log says why",
         )
-        return
-    if _days(sound[0]) > OLD_BACKUP_DAYS and subject.instance.running:
+    elif _days(sound[0]) > OLD_BACKUP_DAYS and instance.running:
         yield _finding(
             "backup_old",
             Severity.WARNING,
@@ -150,20 +176,3 @@ def _backups(subject: Subject, sound: list[Path]) -> Iterator[Finding]:
             str(sound[0]),
             "look into its log for why; the disk may be full",
         )
-
-
-def _had_time_for_one(subject: Subject) -> bool:
-    uptime = subject.instance.health.get("uptime_seconds", FIRST_BACKUP_SECONDS)
-    return subject.instance.running and uptime >= FIRST_BACKUP_SECONDS
-
-
-def stale_partials(folder: Path, before: float) -> list[Path]:
-    """Backups that were never finished."""
-    found: list[Path] = []
-    if folder.is_symlink():
-        return found
-    for path in folder.glob("state.partial*"):
-        with suppress(OSError):
-            if path.lstat().st_mtime < before:
-                found.append(path)
-    return found

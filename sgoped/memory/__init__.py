@@ -13,11 +13,12 @@ from sgoped.memory.inspection import (
     Catalogue,
     KnownFile,
     ReadIndex,
-    agrees,
     foreign_directories,
     read_catalogue,
     read_index,
+    read_through,
 )
+from sgoped.memory.kept import disagreement
 from sgoped.memory.matcher import LETTERS
 from sgoped.memory.memory import Counts, Memory, SavedFile, TextFile
 from sgoped.memory.mounts import network_filesystem
@@ -26,6 +27,7 @@ from sgoped.memory.saving import is_temporary
 from sgoped.memory.scanner import Entry, scan_tree
 from sgoped.memory.searcher import Passage
 from sgoped.memory.states import FileState
+from sgoped.memory.store import IndexClaim
 from sgoped.memory.versions import Version, Versions
 from sgoped.memory.watcher import WatcherStatus
 
@@ -39,6 +41,7 @@ __all__ = [
     "FileState",
     "Files",
     "IndexBrokenError",
+    "IndexClaim",
     "IndexStatus",
     "Kind",
     "KnownFile",
@@ -51,7 +54,7 @@ __all__ = [
     "Version",
     "Versions",
     "WatcherStatus",
-    "agrees",
+    "disagreement",
     "document_id",
     "foreign_directories",
     "is_plain",
@@ -60,6 +63,7 @@ __all__ = [
     "open_memory",
     "read_catalogue",
     "read_index",
+    "read_through",
     "scan_tree",
     "shown",
 ]

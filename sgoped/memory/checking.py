@@ -31,7 +31,7 @@ async def check_regularly(indexer: Indexer, seconds: float) -> None:
                 suspected = index.suspicion != ""
                 await _check(indexer, index, closing, contents=contents or suspected)
             await indexer.call(indexer.worker.keep_catalogue)
-            if contents:
+            if contents and not (indexer.worker.names.suspicion or indexer.worker.bodies.suspicion):
                 contents_at = time.monotonic() + CONTENTS_SECONDS
                 indexer.checked = True
             indexer.wake()
@@ -56,8 +56,13 @@ async def _check(
         except ClosingError:
             return ""
 
-    index.suspicion = ""
-    damage = await asyncio.to_thread(work)
+    suspicion, index.suspicion = index.suspicion, ""
+    try:
+        damage = await asyncio.to_thread(work)
+    except OSError as error:
+        log.warning("the index of %s cannot be checked now: %s", index.name, error)
+        index.suspicion = index.suspicion or suspicion or str(error)
+        return
     if damage:
         try:
             await indexer.call(lambda: indexer.worker.rebuild(index, damage))

@@ -27,7 +27,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +37,7 @@ from sgoped.errors import Conflict, PathRefused, SgopedError, StorageError, TooL
 from sgoped.memory.beneath import directory_below, open_file, storage_error
 from sgoped.memory.checks import alternatives, etag_of, file_errors, path_parts, require_match
 from sgoped.memory.document import shown
+from sgoped.memory.keeping import Keeper
 from sgoped.memory.placing import (
     place_new,
     rename_file,
@@ -52,7 +53,6 @@ from sgoped.memory.saving import (
     read_content,
     remove_directories,
     remove_if_stale,
-    same_content,
     same_file,
     sync_directory,
     sync_file,
@@ -97,11 +97,21 @@ class Files:
         root: The memory folder.
         versions: Where replaced content goes.
         max_bytes: Largest file that is read or written.
+        check_present: Raises ``OSError`` when ``root`` is just the empty directory that its drive
+            is mounted on: what is written there would be out of sight once it is back.
     """
 
-    def __init__(self, root: Path, versions: Versions, max_bytes: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        versions: Versions,
+        max_bytes: int,
+        check_present: Callable[[], object] = lambda: None,
+    ) -> None:
         self._root = root
+        self._check_present = check_present
         self._versions = versions
+        self._keeper = Keeper(versions, max_bytes)
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._started_at = time.time()
@@ -171,12 +181,13 @@ class Files:
         self._check_size(path, len(data))
         with self._lock, file_errors(path), self._parent(parts, create=True) as dir_fd:
             with temporary_file(dir_fd, data, None) as temporary:
+                ours = os.stat(temporary, dir_fd=dir_fd, follow_symlinks=False)
                 for name in alternatives(parts[-1]):
                     if place_new(temporary, dir_fd, name, dir_fd):
                         break
                 else:
                     raise Conflict(f"No free name like {shown(path)} was found")
-                sync_directory(dir_fd, partial(take_back_new, temporary, dir_fd, name))
+                sync_directory(dir_fd, partial(take_back_new, dir_fd, name, ours))
             created = "/".join((*parts[:-1], name))
             return self._saved(created, name, dir_fd, data, created=True, version=None)
 
@@ -196,7 +207,7 @@ class Files:
                 with self._parent(parts) as dir_fd:
                     content = read_content(parts[-1], dir_fd, self._max_bytes)
                     require_match(path, content, if_match)
-                    with self._kept(parts, dir_fd, content, "deleted") as version:
+                    with self._keeper.kept(path, dir_fd, content, "deleted") as version:
                         if self._delete_once(parts, dir_fd, content):
                             return str(version)
         raise Conflict(f"{shown(path)} keeps changing; try again when it is quiet")
@@ -228,11 +239,11 @@ class Files:
                 undo = partial(move, target[-1], to_fd, source[-1], from_fd)
                 sync_directory(to_fd, undo)
                 sync_directory(from_fd, undo)
-        try:
-            self._versions.follow(path, to, folder=folder)
-            self._versions.keep_rename(path, to)
-        except StorageError as error:
-            _LOG.warning("The history of a renamed file could not be changed: %s", error)
+        for remember in (partial(self._versions.follow, folder=folder), self._versions.keep_rename):
+            try:
+                remember(path, to)
+            except StorageError as error:
+                _LOG.warning("The history of a renamed file could not be changed: %s", error)
         if folder:
             return Saved(to, 0, "", created=False, version=None, mtime_ns=status.st_mtime_ns)
         return self._describe(to, status)
@@ -275,22 +286,23 @@ class Files:
             return self._saved(path, name, dir_fd, data, created=False, version=None)
         with (
             temporary_file(dir_fd, data, old, mode) as temporary,
-            self._kept(parts, dir_fd, old, "overwritten") as version,
+            self._keeper.kept(path, dir_fd, old, "overwritten") as version,
         ):
             if not self._is_unchanged(parts, dir_fd, old):
                 return None
+            ours = os.stat(temporary, dir_fd=dir_fd, follow_symlinks=False)
             if old is None:
                 placed = place_new(temporary, dir_fd, name, dir_fd)
-                undo = partial(take_back_new, temporary, dir_fd, name)
+                undo = partial(take_back_new, dir_fd, name, ours)
             else:
-                ours = os.stat(temporary, dir_fd=dir_fd, follow_symlinks=False)
                 placed = replace_file(temporary, name, dir_fd, old)
                 undo = partial(take_back, temporary, name, dir_fd, ours)
             if not placed:
+                self._keeper.keep_unless(ours, path, temporary, dir_fd)
                 return None
             sync_directory(dir_fd, undo)
             if old is not None:
-                self._keep_late_edit(path, temporary, dir_fd, old)
+                self._keeper.keep_late_edit(path, temporary, dir_fd, old, undo)
         return self._saved(path, name, dir_fd, data, created=old is None, version=version)
 
     def _delete_once(self, parts: list[str], dir_fd: int, old: Content) -> bool:
@@ -300,7 +312,7 @@ class Files:
             if aside is None:
                 return False
             sync_directory(dir_fd)
-            self._keep_late_edit("/".join(parts), aside, dir_fd, old)
+            self._keeper.keep_unless(old.status, "/".join(parts), aside, dir_fd)
         return True
 
     def _current(self, name: str, dir_fd: int) -> Content | None:
@@ -309,40 +321,15 @@ class Files:
         except FileNotFoundError:
             return None
 
-    @contextmanager
-    def _kept(
-        self, parts: list[str], dir_fd: int, old: Content | None, reason: str
-    ) -> Iterator[str | None]:
-        """Keep a version of ``old``, dropped again if the block leaves it where it is."""
-        path, name = "/".join(parts), parts[-1]
-        version = None if old is None else self._keep(path, old, reason)
-        try:
-            yield version
-        finally:
-            if old is not None and version is not None:
-                with suppress(OSError, StorageError):
-                    status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-                    if same_content(status, old.status):
-                        self._versions.discard(path, version)
-
-    def _keep(self, path: str, content: Content, reason: str) -> str:
-        mode = stat.S_IMODE(content.status.st_mode)
-        return self._versions.keep(path, content.data, reason, mode=mode)
-
-    def _keep_late_edit(self, path: str, replaced: str, dir_fd: int, old: Content) -> None:
-        """A program that had the replaced file open may have written into it until now."""
-        with suppress(OSError, SgopedError):
-            status = os.stat(replaced, dir_fd=dir_fd, follow_symlinks=False)
-            if not same_content(status, old.status):
-                late = read_content(replaced, dir_fd, self._max_bytes)
-                self._keep(path, late, "overwritten")
-
     def _is_unchanged(self, parts: list[str], dir_fd: int, content: Content | None) -> bool:
         """Whether the path still leads here, to what was read."""
         try:
             with directory_below(self._root, parts[:-1]) as fd:
                 if not os.path.samestat(os.fstat(fd), os.fstat(dir_fd)):
                     return False
+        except FileNotFoundError:
+            return False
+        try:
             status = os.stat(parts[-1], dir_fd=dir_fd, follow_symlinks=False)
         except FileNotFoundError:
             return content is None
@@ -351,6 +338,7 @@ class Files:
     @contextmanager
     def _parent(self, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
         try:
+            self._check_present()
             with directory_below(self._root, []):
                 pass
         except OSError as error:

@@ -80,6 +80,9 @@ class Heartbeat:
         except OSError as error:
             log.debug("the heartbeat cannot be made: %s", error)
             self.arrived()
+        if self._waiting_since is not None:
+            # The time that it took to get a thread, or the disk, is not the notification's.
+            self._waiting_since = time.monotonic()
 
     def _is_due(self) -> bool:
         return time.monotonic() >= self._due_at

@@ -180,6 +180,7 @@ def _lines(files: Iterable[bytes]) -> Iterable[str]:
 
 
 def _compile(line: str) -> _Rule | None:
+    line = line.partition("\0")[0]  # git's lines end there
     text = line if line.endswith("\\ ") else line.rstrip()
     if not text or len(text) > _MAX_LINE_CHARS or text.startswith("#"):
         return None

@@ -72,9 +72,10 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ino
 
 
-def _read_identity(path: Path) -> str:
+def read_identity(directory: Path) -> str:
+    """The random name that an index got when it was made; empty when it has none."""
     try:
-        return path.read_text("ascii")
+        return (directory / IDENTITY_NAME).read_text("ascii")
     except (OSError, ValueError):
         return ""
 
@@ -143,7 +144,7 @@ class SearchIndex:
         self._directory.mkdir(mode=0o700, exist_ok=True)
         if not any(self._directory.iterdir()):
             _write_durably(self._directory / IDENTITY_NAME, secrets.token_hex(IDENTITY_BYTES))
-        self.identity = _read_identity(self._directory / IDENTITY_NAME)
+        self.identity = read_identity(self._directory)
         self._index = tantivy.Index(self.schema, path=str(self._directory))
         for name, analyzer in self._analyzers.items():
             self._index.register_tokenizer(name, analyzer)

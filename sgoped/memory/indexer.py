@@ -237,6 +237,8 @@ class Indexer:
         try:
             await self.call(lambda: self.worker.look_at(paths))
             await self._do_step(urgent=True)
+            while await self.call(lambda: self.worker.is_left_over(paths)):
+                await self._do_step(urgent=True)
         finally:
             for _, done in urgent:
                 if not done.done():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +19,18 @@ from tantivy import Occur, Query
 
 from sgoped.database import reading
 from sgoped.memory.document import Kind, shown
-from sgoped.memory.index import IndexBrokenError, directory_name, is_failure
-from sgoped.memory.kept import UNKNOWN_COUNT
-from sgoped.memory.store import IndexMark, load_table
+from sgoped.memory.index import IndexBrokenError, directory_name, is_failure, read_identity
+from sgoped.memory.integrity import find_damage, read_checksums
+from sgoped.memory.removal import remove_tree
+from sgoped.memory.store import IndexClaim, IndexMark, load_table
 from sgoped.memory.table import FileStatus, PathTable
 from sgoped.memory.words import fold
 
 INDEX_NAMES = ("names", "bodies")
+
+
+class _LateError(Exception):
+    """There is no time to read on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ def read_catalogue(path: Path, *, live: bool) -> Catalogue:
     """Read the catalogue at ``path``; ``live``: a daemon has it open.
 
     Raises:
-        sqlite3.DatabaseError, ValueError, IndexError: It is damaged.
+        sqlite3.DatabaseError, ValueError, LookupError, TypeError: It is damaged.
         OSError: It is missing, or cannot be read.
     """
     table = PathTable()
@@ -81,15 +87,15 @@ class ReadIndex:
     """One index, for searching only.
 
     Attributes:
-        stamp: tantivy's opstamp of the last commit.
-        count: Documents that can be found.
+        found: What it is, to be compared with what the catalogue knows of it.
     """
 
-    def __init__(self, index: tantivy.Index, stamp: int) -> None:
-        self.stamp = stamp
+    def __init__(self, index: tantivy.Index, directory: Path, stamp: int) -> None:
         self._schema = index.schema
         self._searcher = index.searcher()
-        self.count = int(self._searcher.num_docs)
+        checksums = read_checksums(directory, {})
+        count = int(self._searcher.num_docs)
+        self.found = IndexClaim(read_identity(directory), stamp, count, checksums)
 
     def holds_name(self, pid: int, path: str) -> bool:
         """Whether the names index finds the file by its whole name."""
@@ -122,11 +128,14 @@ def read_index(index_dir: Path, name: str) -> Iterator[ReadIndex]:
         FileNotFoundError: There is none.
     """
     directory = index_dir / directory_name(name)
-    with tempfile.TemporaryDirectory(prefix="sgoped-") as folder:
+    folder = tempfile.mkdtemp(prefix="sgoped-")
+    try:
         for file in directory.iterdir():
             if file.suffix != ".lock":
                 (Path(folder) / file.name).symlink_to(file.absolute())
         yield _open(folder, directory)
+    finally:
+        remove_tree(Path(folder))
 
 
 def _open(folder: str, directory: Path) -> ReadIndex:
@@ -135,22 +144,35 @@ def _open(folder: str, directory: Path) -> ReadIndex:
         index = tantivy.Index.open(folder)
         index.config_reader("manual")
         index.reload()
-        return ReadIndex(index, int(told["opstamp"]))
+        return ReadIndex(index, directory, int(told["opstamp"]))
     except BaseException as error:
         if not is_failure(error):
             raise
         raise IndexBrokenError(str(error).replace(folder, str(directory))) from error
 
 
-def agrees(index: ReadIndex, stamp: int, count: int) -> bool:
-    """Whether an index can be used with a catalogue that knows this opstamp and count of it.
+def read_through(index_dir: Path, name: str, max_seconds: float) -> str:
+    """Which file of index ``name`` is damaged, for a person; empty when none is that was read.
 
-    One that is newer than the catalogue was committed just before a kill; that is mended, not
-    made anew, at the next start.
+    Args:
+        index_dir: Where the indexes are.
+        name: Of the index.
+        max_seconds: After so long no more is read.
+
+    Raises:
+        FileNotFoundError: There is none.
     """
-    if index.stamp != stamp:
-        return index.stamp > stamp
-    return count in (index.count, UNKNOWN_COUNT)
+    directory, until = index_dir / directory_name(name), time.monotonic() + max_seconds
+    directory.stat()
+
+    def look_at_clock(_: float) -> None:
+        if time.monotonic() > until:
+            raise _LateError
+
+    try:
+        return find_damage(directory, rest=look_at_clock)
+    except _LateError:
+        return ""
 
 
 def foreign_directories(index_dir: Path) -> list[Path]:

@@ -6,6 +6,7 @@ before it: ``{"version": ..., "crc": ...}``, its length, and a magic number, bot
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -34,6 +35,9 @@ def find_damage(
         directory: Where tantivy keeps the index.
         contents: Whether the files are read, or only looked for.
         rest: Called with seconds to pause for, after each chunk that was read.
+
+    Raises:
+        OSError: Nothing can be opened at present, which says nothing of the files.
     """
     names = _names(directory)
     if names is None:
@@ -78,7 +82,10 @@ def _names(directory: Path) -> list[str] | None:
     try:
         told = json.loads((directory / META_NAME).read_bytes())
         return [name for segment in told["segments"] for name in _files_of(segment)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except OSError as error:
+        _raise_if_passing(error)
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -98,6 +105,7 @@ def _damage_of(path: Path, rest: Callable[[float], object]) -> str:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
+        _raise_if_passing(error)
         return f"cannot be read: {error.strerror}"
     try:
         footer = _read_footer(fd)
@@ -109,6 +117,12 @@ def _damage_of(path: Path, rest: Callable[[float], object]) -> str:
         return f"cannot be read: {error.strerror}"
     finally:
         os.close(fd)
+
+
+def _raise_if_passing(error: OSError) -> None:
+    """What the process or the machine lacks for a moment is no damage."""
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise error
 
 
 def _read_footer(fd: int) -> tuple[int, int] | None:

@@ -14,6 +14,27 @@ REBUILD_PAUSE_SECONDS = 60.0
 UNKNOWN_COUNT = -1
 
 
+def disagreement(claim: IndexClaim, found: IndexClaim) -> str:
+    """Why an index cannot be the one that the catalogue was saved with; empty when it can.
+
+    An index newer than the catalogue means that a kill came between the two commits.
+
+    Args:
+        claim: What the catalogue knows of the index.
+        found: What the index is.
+    """
+    if found.identity != claim.identity:
+        return "it is another one than the catalogue knows"
+    if found.stamp < claim.stamp:
+        return "it is older than the catalogue"
+    for name, checksum in claim.checksums.items():
+        if found.checksums.get(name, checksum) != checksum:
+            return f"{name} is another file than the catalogue knows"
+    if found.stamp == claim.stamp and claim.count not in (found.count, UNKNOWN_COUNT):
+        return f"it holds {found.count:,} documents, not the {claim.count:,} it should"
+    return ""
+
+
 class KeptIndex:
     """Changes one index, for the indexing thread.
 
@@ -51,33 +72,32 @@ class KeptIndex:
         Returns:
             Whether the index can be used; if not, it must be made anew.
         """
-        agreed = self._compare(claim, next_pid)
-        if not agreed and next_pid:
-            reason = self._index.refusal or "it is not as the catalogue knows it"
-            self._repairs.note(f"the index of {self._index.name} cannot be used: {reason}")
-        return agreed
-
-    def _compare(self, claim: IndexClaim, next_pid: int) -> bool:
+        if next_pid == 0:
+            return False
         index = self._index
-        if index.identity != claim.identity or index.stamp < claim.stamp or next_pid == 0:
-            return False
-        files = index.checksums
-        if any(files.get(name, checksum) != checksum for name, checksum in claim.checksums.items()):
-            return False
-        if index.stamp == claim.stamp and claim.count != UNKNOWN_COUNT:
+        found = IndexClaim(index.identity, index.stamp, index.count, index.checksums)
+        reason = index.refusal or disagreement(claim, found)
+        if not reason and (index.stamp > claim.stamp or claim.count == UNKNOWN_COUNT):
+            reason = self._mend(next_pid)
+        elif not reason:
             self._held = bytearray(b"\1" * next_pid)
-            return index.count == claim.count
+        if reason:
+            self._repairs.note(f"the index of {index.name} cannot be used: {reason}")
+        return not reason
+
+    def _mend(self, next_pid: int) -> str:
+        """Have an index hold nothing that the catalogue never heard of; why that failed."""
         try:
-            index.delete_from("pid", next_pid)
-            index.commit()
-            pids = index.pids()
-        except IndexBrokenError:
-            return False
+            self._index.delete_from("pid", next_pid)
+            self._index.commit()
+            pids = self._index.pids()
+        except IndexBrokenError as error:
+            return str(error)
         self._held = bytearray(next_pid)
         for pid in pids:
             self._held[pid] = 1
         self.mended = True
-        return True
+        return ""
 
     def missing(self, pids: Iterable[int]) -> list[int]:
         """Which of ``pids``, that should be held, are not; all are, unless a kill was mended."""

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from watchdog.events import (
     DirAttribEvent,
@@ -221,9 +222,12 @@ if sys.platform == "linux":
             """Let watchdog renew its watches after an overflow, then have all looked at."""
             try:
                 super().handle_event(event)
-            except Exception:  # noqa: BLE001 - the edge of a foreign thread
+            except Exception as error:  # noqa: BLE001 - the edge of a foreign thread
                 # The thread ends with this; the check it asks for finds that, and begins anew.
-                _LOG.exception("Reading file notifications failed")
+                if isinstance(error, KeyError):  # folders moved in each other's place too fast
+                    _LOG.warning("Reading file notifications failed, and begins anew")
+                else:
+                    _LOG.exception("Reading file notifications failed")
                 self._inbox.alarm()
                 raise SystemExit from None
             if event.is_queue_overflow:
@@ -242,7 +246,9 @@ if sys.platform == "linux":
             self.inotify.start()
 
         def on_thread_stop(self) -> None:
-            super().on_thread_stop()
+            # watchdog cannot always find again what it watches; its reader must end all the same.
+            with suppress(KeyError):
+                super().on_thread_stop()
             self.inotify.stop()
             self.inotify.join()
 

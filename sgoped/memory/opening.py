@@ -94,7 +94,6 @@ async def open_memory(
     """
     root = paths.memory_dir
     versions = Versions(paths.versions_dir, settings.max_versions_bytes)
-    files = Files(root, versions, settings.max_file_bytes)
     executor = ThreadPoolExecutor(2, thread_name_prefix="memory")
     async with AsyncExitStack() as stack:
         stack.callback(executor.shutdown)
@@ -110,6 +109,8 @@ async def open_memory(
                 max_delay_seconds=settings.max_delay_seconds,
             )
         )
+        present = indexer.worker.presence.check
+        files = Files(root, versions, settings.max_file_bytes, present)
         uses = await load_uses(state)
         memory = Memory(
             root=root,

@@ -30,23 +30,31 @@ def place_new(name: str, from_fd: int, to_name: str, to_fd: int) -> bool:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        try:
-            os.stat(to_name, dir_fd=to_fd, follow_symlinks=False)
-        except FileNotFoundError:
-            os.rename(name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
-            return True
-        return False
+        return _rename_to_free(name, from_fd, to_name, to_fd)
     return True
 
 
-def take_back_new(temporary: str, dir_fd: int, name: str) -> None:
-    """Undo ``place_new``, unless something else has the name by now.
+def _rename_to_free(name: str, from_fd: int, to_name: str, to_fd: int) -> bool:
+    try:
+        if rename_if_free(name, from_fd, to_name, to_fd):
+            return True
+    except FileExistsError:
+        return False
+    try:
+        os.stat(to_name, dir_fd=to_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
+        return True
+    return False
+
+
+def take_back_new(dir_fd: int, name: str, ours: os.stat_result) -> None:
+    """Undo ``place_new``, unless something else has the name by now, or was written there.
 
     Raises:
-        OSError: There were no hard links, or the disk says no.
+        OSError: The disk says no.
     """
-    ours = os.stat(temporary, dir_fd=dir_fd, follow_symlinks=False)
-    if os.path.samestat(ours, os.stat(name, dir_fd=dir_fd, follow_symlinks=False)):
+    if same_content(os.stat(name, dir_fd=dir_fd, follow_symlinks=False), ours):
         os.unlink(name, dir_fd=dir_fd)
 
 
@@ -70,7 +78,7 @@ def replace_file(temporary: str, name: str, dir_fd: int, old: Content) -> bool:
 
 
 def take_back(temporary: str, name: str, dir_fd: int, ours: os.stat_result) -> None:
-    """Undo ``replace_file``; a file that somebody saved over ours meanwhile stays in place.
+    """Undo ``replace_file``; what somebody saved over or into ours meanwhile stays in place.
 
     Args:
         temporary: Has what was replaced.
@@ -82,7 +90,7 @@ def take_back(temporary: str, name: str, dir_fd: int, ours: os.stat_result) -> N
         OSError: It was not swapped but renamed, or the disk says no.
     """
     swap(temporary, name, dir_fd)
-    if not os.path.samestat(os.stat(temporary, dir_fd=dir_fd, follow_symlinks=False), ours):
+    if not same_content(os.stat(temporary, dir_fd=dir_fd, follow_symlinks=False), ours):
         swap(temporary, name, dir_fd)
 
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
 
 
 class Presence:
@@ -20,16 +24,13 @@ class Presence:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._seen_mounted = False
         self.mounted = False
 
-    def note_begin(self) -> None:
-        """The folder is going to be looked at, all of it."""
-        self._seen_mounted = _is_mounted(self._root)
-
-    def note_end(self) -> None:
-        """All of it was seen."""
-        self.mounted = self._seen_mounted
+    def observed(self, scan: Iterator[Seen]) -> Iterator[Seen]:
+        """A scan of all of the folder, after which it is known whether it is mounted."""
+        mounted = _is_mounted(self._root)
+        yield from scan
+        self.mounted = mounted
 
     def check(self) -> None:
         """See that the folder is not just the directory that its drive was mounted on.
@@ -38,7 +39,11 @@ class Presence:
             OSError: It is; nothing may be concluded from its being empty. Or it is missing.
         """
         if self.mounted and not _is_mounted(self._root) and _is_empty(self._root):
-            raise OSError(errno.ENODEV, f"the drive of {self._root} is not mounted")
+            raise OSError(
+                errno.ENODEV,
+                f"the drive of {self._root} is not mounted (to use the folder without it, put a "
+                "file into it by hand)",
+            )
 
 
 def _is_mounted(root: Path) -> bool:

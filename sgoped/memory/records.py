@@ -56,6 +56,15 @@ class Records:
         else:
             self._failed = False
 
+    def flush(self) -> bool:
+        """Put all that was saved on the disk; whether that could be done."""
+        try:
+            self._store.flush()
+        except sqlite3.Error as error:
+            log.debug("the catalogue cannot be flushed: %s", error)
+            return False
+        return True
+
     def renew(self, table: PathTable, reason: str) -> None:
         """Begin an empty catalogue, and have all of the table saved into it."""
         self._begin_anew(reason)

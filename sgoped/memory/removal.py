@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
+
+_ATTEMPTS = 5
 
 
 def remove_anything(path: Path) -> None:
@@ -23,6 +26,23 @@ def remove_anything(path: Path) -> None:
             if not folder.is_symlink():
                 # What forbids reading forbids deleting.
                 folder.chmod(0o700)
+    remove_tree(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory of an index, in which a thread of tantivy's may still make a lock file.
+
+    Raises:
+        OSError: The disk does not allow it.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+        else:
+            return
     shutil.rmtree(path)
 
 

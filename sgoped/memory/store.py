@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgoped.database import Database, open_database
+from sgoped.database import Database, database_files, open_database
 from sgoped.errors import StartupError
 from sgoped.memory.packing import pack_directory, unpack_directories
 from sgoped.memory.removal import remove_anything
@@ -107,8 +107,8 @@ def load_table(connection: sqlite3.Connection, table: PathTable) -> IndexMark:
     """Fill an empty ``table`` with what the catalogue holds; returns the mark saved with it.
 
     Raises:
-        sqlite3.DatabaseError, ValueError, IndexError, KeyError: The catalogue is damaged; so may
-            be ``table``.
+        sqlite3.DatabaseError, ValueError, LookupError, TypeError: The catalogue is damaged; so
+            may be ``table``.
     """
     row = connection.execute("select mark, checksum from mark").fetchone()
     if row is None:
@@ -138,7 +138,8 @@ class Store:
         """Fill an empty ``table``; returns the mark saved with it.
 
         Raises:
-            sqlite3.DatabaseError, ValueError, IndexError, KeyError: The catalogue is damaged; so may be ``table``.
+            sqlite3.DatabaseError, ValueError, LookupError, TypeError: The catalogue is damaged; so
+                may be ``table``.
         """
         return self._database.run_blocking(lambda connection: load_table(connection, table))
 
@@ -165,6 +166,20 @@ class Store:
 
         self._database.run_blocking(work)
 
+    def flush(self) -> None:
+        """Put all that was saved on the disk, so that not even a power cut brings back what was.
+
+        Raises:
+            sqlite3.Error: The disk does not allow it.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            (busy, *_) = connection.execute("pragma wal_checkpoint(full)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("somebody reads the catalogue")
+
+        self._database.run_blocking(work)
+
     def clear(self) -> None:
         """Forget everything, by a new file in the place of whatever is there.
 
@@ -180,8 +195,8 @@ class Store:
 
 
 def _forget(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        remove_anything(path.with_name(path.name + suffix))
+    for file in database_files(path):
+        remove_anything(file)
 
 
 @asynccontextmanager

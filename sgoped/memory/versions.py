@@ -189,7 +189,10 @@ class Versions:
                 self._follow(old, to + old[len(path) :])
 
     def _paths_below(self, folder: str) -> Sequence[str]:
-        loaded = (_load(next(iter(_sidecars(each)), each)) for each in self._directories())
+        loaded = (
+            next((version for file in _sidecars(each) if (version := _load(file))), None)
+            for each in self._directories()
+        )
         return [
             version.path
             for version in loaded

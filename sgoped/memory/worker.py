@@ -55,11 +55,12 @@ class IndexWorker:
         generation: Rises with every change that can be seen.
         verified: Whether the disk was compared with the catalogue since the start.
         repairs: Which caches were made again since the start.
+        presence: Whether the folder's drive is there.
     """
 
     def __init__(self, root: Path, index_dir: Path, store: Store, max_index_bytes: int) -> None:
         self._root = root
-        self._presence = Presence(root)
+        self.presence = Presence(root)
         self.repairs = Repairs()
         self._records = Records(store, self.repairs)
         self._max_index_bytes = max_index_bytes
@@ -90,7 +91,7 @@ class IndexWorker:
     def _load(self) -> None:
         self.table, mark = self._records.load()
         self.generation = mark.generation
-        self._presence.mounted = mark.mounted
+        self.presence.mounted = mark.mounted
         self._saved = self._index_stamps
         if self._kept_names.agree(mark.names, mark.next_pid):
             self._unnamed.extend(self._kept_names.missing(self.table.named()))
@@ -102,8 +103,10 @@ class IndexWorker:
             self._kept_bodies.drop_others(self.table.pids())
         else:
             self._reread_all()
-        if not (self._kept_names.mended or self._kept_bodies.mended):
-            # Otherwise an index may still hold something under a pid that is free.
+        mended = self._kept_names.mended or self._kept_bodies.mended
+        # Otherwise an index may still hold something under a pid that is free; or it may hold the
+        # new path's under one that a power cut, which takes back what was saved, gives to the old.
+        if not mended and self._records.flush():
             self.table.reclaim()
         self._queue(self.table.pending())
 
@@ -139,10 +142,12 @@ class IndexWorker:
         on_error: Callable[[str, OSError], None],
         on_hidden: Callable[[str, str], None] | None = None,
     ) -> None:
-        """Start comparing the whole folder with the table; see ``scan_tree`` for both calls."""
-        self._presence.note_begin()
-        self._scan = scan_tree(
-            self._root, ignore=self._ignore, on_error=on_error, on_hidden=on_hidden
+        """Start comparing the whole folder with the table; see ``scan_tree`` for both calls.
+
+        Nothing is looked at before ``continue_scan``, so this may be called on the event loop.
+        """
+        self._scan = self.presence.observed(
+            scan_tree(self._root, ignore=self._ignore, on_error=on_error, on_hidden=on_hidden)
         )
 
     def continue_scan(self, seconds: float = STEP_SECONDS) -> bool:
@@ -153,7 +158,7 @@ class IndexWorker:
         """
         deadline = time.monotonic() + seconds
         try:
-            self._presence.check()
+            self.presence.check()
             for directory, entries in self._scan or ():
                 self._reconciler.see_directory(directory, entries)
                 if time.monotonic() > deadline:
@@ -165,7 +170,6 @@ class IndexWorker:
             raise
         self._scan = None
         self._take_difference(urgent=False)
-        self._presence.note_end()
         self.verified = True
         self._deferred.fill()
         return True
@@ -176,7 +180,7 @@ class IndexWorker:
         Raises:
             OSError: The memory folder itself cannot be opened; nothing was concluded.
         """
-        self._presence.check()
+        self.presence.check()
         try:
             compare_paths(self._root, paths, self._reconciler, self._ignore)
         finally:
@@ -234,6 +238,11 @@ class IndexWorker:
     def pending_names(self) -> int:
         """Files and folders that cannot be suggested yet."""
         return len(self._unnamed) + len(self._recognised)
+
+    def is_left_over(self, paths: Iterable[str]) -> bool:
+        """Whether an urgent step had no time for all of ``paths``, which then wait in front."""
+        pids = {pid for path in paths if (pid := self.table.find(path)) is not None}
+        return any(queue and queue[0] in pids for queue in (self._unnamed, self._unread))
 
     def step(self, seconds: float = STEP_SECONDS, *, urgent: bool = False) -> StepOutcome:
         """Index for about ``seconds``: names first, then contents; commit when it pays.
@@ -366,7 +375,7 @@ class IndexWorker:
             self.bodies.identity,
             self.names.checksums,
             self.bodies.checksums,
-            self._presence.mounted,
+            self.presence.mounted,
         )
         self._records.save(self.table, mark)
 

@@ -157,8 +157,9 @@ def safe_file_name(given: str) -> str:
     stem = last.removesuffix(suffix) if suffix else last
     if suffix.lower() in _NOT_TEXT or not suffix:
         stem, suffix = last, ".md"
-    if stem.partition(".")[0].strip().lower() in _RESERVED:
-        stem = f"{stem}_file"
+    device, dot, rest = stem.partition(".")
+    if device.strip().lower() in _RESERVED:
+        stem = f"{device.strip()}_file{dot}{rest}"
     return f"{_cut_bytes(stem, MAX_NAME_BYTES - len(suffix)).rstrip('. ')}{suffix}"
 
 

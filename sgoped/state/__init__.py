@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from sgoped.state.examination import Condition
 from sgoped.state.facts import ServiceRow, State
-from sgoped.state.opening import STEPS, list_backups, open_state, recover_state
+from sgoped.state.opening import (
+    examine_state,
+    list_backups,
+    open_state,
+    recover_state,
+    unfinished_copies,
+)
 
-__all__ = ["STEPS", "ServiceRow", "State", "list_backups", "open_state", "recover_state"]
+__all__ = [
+    "Condition",
+    "ServiceRow",
+    "State",
+    "examine_state",
+    "list_backups",
+    "open_state",
+    "recover_state",
+    "unfinished_copies",
+]

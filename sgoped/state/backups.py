@@ -16,7 +16,8 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from sgoped.state.examination import Finding, examine
+from sgoped.database import database_files
+from sgoped.state.examination import Condition, examine
 
 KEPT_DAYS = 3
 DAY_SECONDS = 24 * 3600
@@ -80,7 +81,7 @@ class Backups:
             connection.backup(copy)
             # The copy is one file, whoever looks at it.
             copy.execute("pragma journal_mode = delete")
-        if examine(partial, self._known_steps) is not Finding.SOUND:
+        if examine(partial, self._known_steps) is not Condition.SOUND:
             self.remove_partial()
             raise UnsoundSourceError
         put_in_place(partial, self.latest)
@@ -126,15 +127,21 @@ class Backups:
 
     def _is_sound(self, path: Path) -> bool:
         try:
-            return examine(path, self._known_steps) is Finding.SOUND
+            return examine(path, self._known_steps) is Condition.SOUND
         except (OSError, sqlite3.Error):
             return False
 
 
 def remove_partial(directory: Path) -> None:
     """Remove what a kill left half-done in a directory."""
-    for suffix in ("", "-journal", "-wal", "-shm", _COPY):
-        (directory / f"{_PARTIAL}{suffix}").unlink(missing_ok=True)
+    for file in partial_files(directory):
+        file.unlink(missing_ok=True)
+
+
+def partial_files(directory: Path) -> list[Path]:
+    """What a kill may leave half-done in a directory."""
+    partial = directory / _PARTIAL
+    return [*database_files(partial), partial.with_name(f"{_PARTIAL}{_COPY}")]
 
 
 def copy_in_place(source: Path, target: Path) -> None:

@@ -12,14 +12,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from sgoped.background import background
-from sgoped.database import Database, open_database
+from sgoped.database import Database, database_files, open_database
 from sgoped.errors import StartupError
-from sgoped.state.backups import Backups, UnsoundSourceError
-from sgoped.state.examination import is_damage
-from sgoped.state.facts import State, create_services
+from sgoped.state.backups import Backups, UnsoundSourceError, partial_files
+from sgoped.state.examination import Condition, copy_of, examine, is_damage
+from sgoped.state.facts import STEPS, State
 from sgoped.state.recovery import recover
 
-STEPS = (create_services,)
 _KNOWN_STEPS = frozenset(step.__name__ for step in STEPS)
 # One change seldom comes alone: a page edits a service by removing and adding it.
 QUIET_SECONDS = 2.0
@@ -32,6 +31,26 @@ log = logging.getLogger(__name__)
 def list_backups(backups_dir: Path) -> list[Path]:
     """The copies of ``state.db``, the best one to restore first."""
     return Backups(backups_dir, _KNOWN_STEPS).newest_first()
+
+
+def examine_state(path: Path, *, live: bool = False) -> Condition:
+    """Look at ``state.db`` or a backup of it, which does not change; see ``examine``.
+
+    Args:
+        path: The file.
+        live: Whether a daemon may have it open.
+
+    Raises:
+        OSError, sqlite3.Error: It cannot be looked at.
+    """
+    return examine(path, _KNOWN_STEPS, live=live)
+
+
+def unfinished_copies(path: Path, backups_dir: Path) -> list[Path]:
+    """Where kills may leave copies of ``state.db``; the next start removes what is there."""
+    folders = [path.parent, backups_dir]
+    partial = [file for folder in folders for file in partial_files(folder)]
+    return [*partial, *database_files(copy_of(path))]
 
 
 def recover_state(path: Path, backups_dir: Path) -> str:
@@ -94,8 +113,8 @@ async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
     """
     backups = Backups(backups_dir, _KNOWN_STEPS)
     async with AsyncExitStack() as stack:
-        await asyncio.to_thread(_refuse_unwritable, path)
         try:
+            await asyncio.to_thread(_refuse_unwritable, path)
             recovery = await asyncio.to_thread(recover, path, backups, _KNOWN_STEPS)
             is_stale = await asyncio.to_thread(_is_stale, path, backups)
             database = await stack.enter_async_context(open_database(path, STEPS))
@@ -124,8 +143,7 @@ def _is_stale(path: Path, backups: Backups) -> bool:
 
 def _refuse_unwritable(path: Path) -> None:
     """SQLite would open it for reading, and leave a log behind that nobody can write either."""
-    for suffix in ("", "-wal", "-shm"):
-        file = path.with_name(path.name + suffix)
+    for file in database_files(path):
         if file.exists() and not os.access(file, os.R_OK | os.W_OK):
             raise StartupError(f"{file} cannot be read and written; change its permissions")
 

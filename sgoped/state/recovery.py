@@ -7,13 +7,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from sgoped.database import database_files, remove_database
 from sgoped.errors import StartupError
 from sgoped.state.backups import Backups, copy_in_place, remove_partial, sync_directory
-from sgoped.state.examination import Finding, examine, remove_copy
-
-# The file itself first: a log without its file is moved away at the next start, whereas a file
-# without its log might pass for sound.
-_PARTS = ("", "-wal", "-shm", "-journal")
+from sgoped.state.examination import Condition, copy_of, examine
 
 
 def recover(path: Path, backups: Backups, known_steps: frozenset[str]) -> str:
@@ -29,8 +26,8 @@ def recover(path: Path, backups: Backups, known_steps: frozenset[str]) -> str:
         StartupError: The file was written by a newer version; nothing was touched.
         OSError, sqlite3.Error: The file cannot be looked at, or the disk refuses.
     """
-    finding = examine(path, known_steps)
-    if finding is Finding.NEWER:
+    condition = examine(path, known_steps, copy=copy_of(path))
+    if condition is Condition.NEWER:
         raise StartupError(
             f"{path} was written by a newer sgoped; nothing was touched. Install that version "
             "again, or move the file and the folder of its backups away.",
@@ -38,13 +35,15 @@ def recover(path: Path, backups: Backups, known_steps: frozenset[str]) -> str:
             exit_code=78,
         )
     _clean_up(path, backups)
-    if finding is Finding.SOUND:
+    if condition is Condition.SOUND:
         return ""
     backup = backups.newest_sound()
-    if finding is Finding.EMPTY and backup is None:
+    if condition is Condition.EMPTY and backup is None:
         return ""
     aside = _move_aside(path)
-    told = f"state.db was {finding.value}" + (f" (what was there is {aside} now)" if aside else "")
+    told = f"state.db was {condition.value}" + (
+        f" (what was there is {aside} now)" if aside else ""
+    )
     if backup is not None:
         copy_in_place(backup, path)
         return f"{told}: restored {backup.name}, which is from {_when(backup)}"
@@ -53,19 +52,21 @@ def recover(path: Path, backups: Backups, known_steps: frozenset[str]) -> str:
 
 def _clean_up(path: Path, backups: Backups) -> None:
     with suppress(OSError):  # whoever writes there next will say what is wrong
-        remove_copy(path)
+        remove_database(copy_of(path))
         remove_partial(path.parent)
         backups.remove_partial()
 
 
 def _move_aside(path: Path) -> str:
     """Keep what is at ``path``, and its log, which must not meet another file; its new name."""
-    present = [suffix for suffix in _PARTS if os.path.lexists(path.with_name(path.name + suffix))]
+    present = [file for file in database_files(path) if os.path.lexists(file)]
     if not present:
         return ""
     aside = _free_name(path)
-    for suffix in present:
-        path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    # The file itself first: a log without its file is moved away at the next start, whereas a file
+    # without its log might pass for sound.
+    for file in present:
+        file.rename(aside.with_name(aside.name + file.name.removeprefix(path.name)))
     sync_directory(path.parent)
     return aside.name
 

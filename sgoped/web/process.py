@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from sgoped.web.replies import ProcessReply
+from sgoped.web.status_replies import ProcessReply
 
 _RESIDENT = 1
 

@@ -10,15 +10,13 @@ from sgoped.memory import Memory, Passage, shown
 from sgoped.suggestions import Suggestion
 from sgoped.web.replies import (
     HitReply,
-    IndexStatusReply,
-    MemoryCounts,
     ModelReply,
     PublicConfig,
     ServiceReply,
     Services,
     Span,
-    WatcherReply,
 )
+from sgoped.web.status_replies import IndexStatusReply, MemoryCounts, WatcherReply
 
 
 def suggestion_json(suggestion: Suggestion) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sgoped.web.endpoint import endpoint
 from sgoped.web.keys import ACTIONS, BOUND, MEMORY, REGISTRY, SAVES, STATE, TANTIVY_VERSION
 from sgoped.web.process import process_json
 from sgoped.web.render import counts_json, index_json, model_json, services_json, watcher_json
-from sgoped.web.replies import HealthReply, RefreshReply, StatsReply
+from sgoped.web.status_replies import HealthReply, RefreshReply, StatsReply
 from sgoped.web.wire import reply
 
 

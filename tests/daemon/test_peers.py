@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -221,7 +222,7 @@ def test_a_table_of_another_form_tells_nothing_and_ends_nothing(
         near, far = (f"0100007F:{end.port:04X}" for end in ends(accepted))
         (tmp_path / "tcp").write_text(f"   0: {near} {far} 01 00000000:00000000\n")
         (tmp_path / "tcp6").write_text("")
-        read = lambda *asked: read_owner(*asked, tmp_path)  # noqa: E731 - as short as it is
+        read = partial(read_owner, proc=tmp_path)
         monkeypatch.setattr("sgoped.daemon.peers.read_owner", read)
         assert peers.judge_slowly(accepted) is UNKNOWN_PEER
 

@@ -44,7 +44,8 @@ def test_it_is_announced_private_and_answers(daemon: DaemonProcess) -> None:
 
 def test_it_is_removed_on_exit(daemon: DaemonProcess) -> None:
     assert daemon.stop() == 0
-    assert list((daemon.home / "runtime").iterdir()) == []
+    left = {path.name for path in (daemon.home / "runtime").iterdir()}
+    assert left <= {"heartbeat"}
 
 
 def test_what_a_killed_one_left_is_replaced(start_daemon: StartDaemon) -> None:

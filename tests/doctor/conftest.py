@@ -39,6 +39,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert daemon.stop() == 0
     finally:
         daemon.kill()
+    # Newer than all else, so that a start makes no other one while somebody looks.
+    (made.data / "backups" / "state-latest.db").touch()
     return home
 
 

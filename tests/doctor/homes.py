@@ -15,6 +15,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from sgoped.cli import main
+from sgoped.doctor.instance import Asked
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,6 +133,11 @@ def persons(seen: Snapshot) -> Snapshot:
         for path, told in seen.items()
         if not stat.S_ISDIR(told[0]) and not Path(path).name.startswith(".sgoped-")
     }
+
+
+def nobody(url: str, socket_file: Path | None = None, *, trusted: bool = False) -> Asked:
+    """A connection that is not to be made."""
+    raise AssertionError(f"{url} was asked")
 
 
 def copy(template: Path, to: Path) -> Home:

@@ -22,7 +22,7 @@ from sgoped.doctor.folder import (
 from sgoped.doctor.instance import Instance
 from sgoped.doctor.subject import Subject, walk_folder
 from sgoped.paths import resolve_paths
-from tests.doctor.homes import Home, snapshot
+from tests.doctor.homes import Home, nobody, snapshot
 
 GIB = 2**30
 
@@ -60,7 +60,7 @@ def test_files_that_cannot_be_read_are_told(open_folder: Path) -> None:
     (open_folder / "closed").mkdir(mode=0o700)
     (open_folder / "fine.txt").write_text("for everybody")
     paths = replace(resolve_paths(Path("/nowhere")), memory_dir=open_folder)
-    subject = Subject(Settings(), (), paths, Instance(), lambda url: NotImplemented)
+    subject = Subject(Settings(), (), paths, Instance(), nobody)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
@@ -99,10 +99,11 @@ def test_odd_files_are_noted_and_are_no_fault(sick: Home) -> None:
 
 def test_fifos_and_devices_are_never_opened(sick: Home) -> None:
     os.mkfifo(sick.memory / "fifo.txt")
-    os.mkfifo(sick.data / "backups" / "state-20200101-000000.partial")
+    os.mkfifo(sick.data / "backups" / "state.partial")
+    os.mkfifo(sick.data / "backups" / "state-20200101-000000.db")
     os.mkfifo(sick.runtime / "server.json", 0o600)
     report = sick.doctor()
-    assert report.wrong() <= {"server_file_stale", "file_exposed", "backup_leftover"}
+    assert report.wrong() == {"remains_stale", "file_exposed", "backup_damaged"}
     assert "check_slow" not in report.codes()
 
 

@@ -77,9 +77,20 @@ def test_an_index_that_lost_its_contents_is_found(sick: Home) -> None:
     assert sick.doctor().wrong() == {"index_damaged"}
 
 
-def test_an_index_that_finds_the_wrong_thing_is_found(sick: Home, template: Path) -> None:
-    """The count is right and the checksum is nobody's business: only looking up tells."""
-    other = Home(sick.path.with_name("other"))
+@pytest.mark.parametrize("name", ["names", "bodies"])
+def test_a_flipped_bit_in_an_index_is_found(sick: Home, name: str) -> None:
+    """tantivy would search it without a word."""
+    path = largest(index_dir(sick, name), ".idx")
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(data)
+    found = sick.expect("index_damaged", fixed=True)
+    assert f"{path.name} has another checksum" in found["what"]
+
+
+def exchange_index(home: Home, template: Path) -> Home:
+    """Give it a whole index of other contents and the same size; returns where that is from."""
+    other = Home(home.path.with_name("other"))
     shutil.copytree(template, other.path)
     for path in sorted(other.memory.rglob("*.*")):
         if path.is_file() and not path.name.startswith("."):
@@ -91,8 +102,20 @@ def test_an_index_that_finds_the_wrong_thing_is_found(sick: Home, template: Path
         assert daemon.stop() == 0
     finally:
         daemon.kill()
-    shutil.rmtree(sick.path / INDEX)
-    shutil.copytree(other.path / INDEX, sick.path / INDEX)
+    shutil.rmtree(home.path / INDEX)
+    shutil.copytree(other.path / INDEX, home.path / INDEX)
+    return other
+
+
+def test_a_whole_index_that_is_another_one_is_found(sick: Home, template: Path) -> None:
+    exchange_index(sick, template)
+    found = sick.expect("index_damaged", fixed=True)
+    assert "another one than the catalogue knows" in found["what"]
+
+
+def test_an_index_that_finds_the_wrong_thing_is_found(sick: Home, template: Path) -> None:
+    """It is whole, and the one that the catalogue knows: only looking up tells."""
+    other = exchange_index(sick, template)
     with closing(sqlite3.connect(other.cache / "catalogue.db")) as connection:
         mark = connection.execute("select mark, checksum from mark").fetchone()
     with closing(sqlite3.connect(sick.cache / "catalogue.db")) as connection:
@@ -149,7 +172,7 @@ def test_after_a_kill_the_log_of_the_catalogue_counts(
     daemon.kill()
     assert (sick.cache / "catalogue.db-wal").stat().st_size
     report = sick.doctor()
-    assert report.wrong() == {"server_file_stale"}
+    assert report.wrong() == {"remains_stale"}
     assert "on 6 files" in report.one("index_equal")["what"]
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from sgoped.memory import Versions
 from tests.doctor.homes import Home
 from tests.processes import DaemonProcess
@@ -127,10 +129,24 @@ def test_versions_over_the_limit_are_not_thrown_away(sick: Home) -> None:
     assert len(versions.list("plans.txt")) == 3
 
 
-def test_a_backup_that_was_not_finished_is_removed(sick: Home) -> None:
-    path = sick.data / "backups" / "state-20200101-000000.partial"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "backups/state.partial",
+        "backups/state.partial-journal",
+        "backups/state.partial-copy",
+        "state.partial-copy",
+        "state.db.examined",
+        "state.db.examined-wal",
+    ],
+)
+def test_a_copy_of_the_state_that_was_not_finished_is_removed(sick: Home, name: str) -> None:
+    path = sick.data / name
     path.write_text("half")
     path.chmod(0o600)
     old(path)
     sick.expect("backup_leftover", fixed=True)
     assert not path.exists()
+    path.write_text("half, and others can read it")
+    path.chmod(0o644)
+    sick.expect("file_exposed", fixed=True)

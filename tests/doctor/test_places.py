@@ -43,7 +43,9 @@ def test_backups_and_versions_are_closed_too(sick: Home) -> None:
     assert mode(backup) == mode(folder / "1.blob") == 0o600
 
 
-@pytest.mark.parametrize("name", ["data", "cache", "runtime", "cache/index", "data/backups"])
+@pytest.mark.parametrize(
+    "name", ["data", "cache", "runtime", "runtime/heartbeat", "cache/index", "data/backups"]
+)
 def test_a_directory_that_others_can_enter_is_closed(sick: Home, name: str) -> None:
     (sick.path / name).chmod(0o755)
     sick.expect("folder_exposed", fixed=True)

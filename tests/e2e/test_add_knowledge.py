@@ -204,7 +204,7 @@ async def test_an_unsafe_name_is_made_safe(page: Page, folder: Path, name: str) 
     assert (folder / path).resolve().parent == folder.resolve()
     assert SHORT in (folder / path).read_text()
     new = {found.parts[1] for found in kept_elsewhere(folder) - before}
-    assert not new - {"versions", "state.db-wal", "state.db-shm", "state.db-journal"}
+    assert not new - {"versions", "backups", "state.db-wal", "state.db-shm", "state.db-journal"}
     assert await is_suggested(page, path)
 
 

@@ -312,6 +312,18 @@ def test_a_folder_is_renamed_whole_but_not_into_itself(files: Files, root: Path)
     assert not (root / "a").exists()
 
 
+def test_a_rename_can_be_undone_though_the_history_could_not_be_moved(
+    files: Files, versions: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(*_: object, **__: object) -> None:
+        raise StorageError("the disk failed")
+
+    monkeypatch.setattr(Versions, "follow", follow)
+    files.write("a.txt", b"one")
+    files.rename("a.txt", "b.txt")
+    assert [(one.former_path, one.path) for one in versions.newest(9)] == [("a.txt", "b.txt")]
+
+
 def test_unique_names_count_up_and_never_overwrite(files: Files, root: Path) -> None:
     (root / "link.md").symlink_to("nowhere")
     names = [files.create_unique("note.md", b"%d" % number).path for number in range(3)]
@@ -448,6 +460,23 @@ def test_a_missing_memory_folder_is_a_storage_error(tmp_path: Path, versions: Ve
     with pytest.raises(StorageError):
         files.write("a.txt", b"x")
     assert not (tmp_path / "gone").exists()
+
+
+def test_nothing_is_written_where_a_drive_is_missing(root: Path, versions: Versions) -> None:
+    def check() -> None:
+        raise OSError(errno.ENODEV, "the drive is not mounted")
+
+    files = Files(root, versions, MAX_BYTES, check)
+    (root / "a.txt").write_bytes(b"one")
+    for change in (
+        lambda: files.write("new/b.txt", b"two"),
+        lambda: files.create_unique("c.txt", b"two"),
+        lambda: files.rename("a.txt", "d.txt"),
+        lambda: files.delete("a.txt"),
+    ):
+        with pytest.raises(StorageError, match="not mounted"):
+            change()
+    assert [path.name for path in root.iterdir()] == ["a.txt"]
 
 
 def test_undecodable_names_are_read_and_written(files: Files, root: Path) -> None:

@@ -71,6 +71,8 @@ def test_no_rules_are_false_and_ignore_nothing() -> None:
         ("\\#hash", "", "#hash", False, True),
         ("\\!bang", "", "!bang", False, True),
         ("crlf\r", "", "crlf", False, True),
+        ("nul\0byte", "", "nul", False, True),
+        ("[[a&&b]", "", "[", False, True),
         ("new*line", "", "new\nline", False, True),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,17 @@ def test_every_flipped_bit_is_found(index: Path) -> None:
             # Which version wrote it stands in the footer, and is tantivy's own business.
             assert path.name in told or position > whole.rindex(b'{"version"'), position
         path.write_bytes(whole)
+    assert unhurried(index) == ""
+
+
+def test_having_too_many_files_open_is_no_damage(index: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            unhurried(index)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert unhurried(index) == ""
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sgoped.errors import Conflict, NotFound, NotText, PathRefused, TooLarge
 from sgoped.events import Bus, FileIndexed, FileRemoved, WatcherChanged
 from sgoped.memory import Kind, document_id
+from sgoped.memory.reading import Body, BodyReader
 from tests.memory.opening import found, opened, paths_below, until_event
 
 
@@ -275,11 +277,24 @@ async def test_a_vanished_folder_forgets_nothing_and_comes_back(tmp_path: Path) 
         assert memory.counts().files == 2
 
 
-async def test_many_saves_at_once_all_arrive(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 0.15])
+async def test_many_saves_at_once_all_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """However slowly they are read, as long as the answer may wait for them."""
+    real = BodyReader.read
+
+    def read(self: BodyReader, path: str) -> Body:
+        time.sleep(seconds)
+        return real(self, path)
+
     async with opened(tmp_path) as memory:
+        monkeypatch.setattr(BodyReader, "read", read)
+        monkeypatch.setattr("sgoped.memory.memory.INDEX_WAIT_SECONDS", 60.0)
         saved = await asyncio.gather(
             *(memory.add_text("same.md", f"text{i} shared") for i in range(20))
         )
+        monkeypatch.undo()
         assert len({one.path for one in saved}) == 20
         hits = await memory.search("shared", 50)
         assert {hit.document.path for hit in hits} == {one.path for one in saved}

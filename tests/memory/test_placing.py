@@ -7,11 +7,12 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sgoped.errors import Conflict, StorageError
-from sgoped.memory import renaming
+from sgoped.memory import placing, renaming
 from sgoped.memory.checks import etag_of
 from sgoped.memory.files import Files
 from sgoped.memory.versions import Versions
@@ -268,3 +269,118 @@ def test_a_file_renamed_and_gone_again_was_renamed(
 
     monkeypatch.setattr(Versions, "keep_rename", keep_rename)
     assert files.rename("a.txt", "b.txt").path == "b.txt"
+
+
+def test_what_cannot_be_kept_of_a_late_edit_is_not_thrown_away(
+    files: Files, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = (root / "a.txt").open("r+b")
+    real_fsync, real_keep = os.fsync, Versions.keep
+
+    def fsync(fd: int) -> None:
+        real_fsync(fd)
+        if stat.S_ISDIR(os.fstat(fd).st_mode) and (root / "a.txt").read_bytes() == b"new":
+            editor.write(b"typed into the old file")
+            editor.flush()
+
+    def keep(self: Versions, path: str, data: bytes, reason: str, *, mode: int = 0o644) -> str:
+        if data != b"old":
+            raise StorageError("full", code="storage_full")
+        return real_keep(self, path, data, reason, mode=mode)
+
+    monkeypatch.setattr(Versions, "keep", keep)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with editor, pytest.raises(StorageError):
+        files.write("a.txt", b"new")
+    assert contents(root) == {"a.txt": b"typed into the old file", "sub/in.txt": b"inside"}
+
+
+def when_swapped(monkeypatch: pytest.MonkeyPatch, edit: Callable[[], object]) -> None:
+    """Lets ``edit`` happen once, as soon as a new file is in the place of the old one."""
+    real, pending = renaming.swap, [edit]
+
+    def swap(name: str, other: str, dir_fd: int) -> bool:
+        done = real(name, other, dir_fd)
+        if pending:
+            pending.pop()()
+        return done
+
+    monkeypatch.setattr(placing, "swap", swap)
+
+
+@pytest.mark.parametrize("second", EDITS.values(), ids=EDITS)
+def test_two_edits_of_the_last_moment_are_both_there(
+    files: Files,
+    root: Path,
+    versions: Versions,
+    monkeypatch: pytest.MonkeyPatch,
+    second: Callable[[Path], object],
+) -> None:
+    path = root / "a.txt"
+    at_the_last_moment(monkeypatch, lambda: save_elsewhere(path, b"the first of two"))
+    when_swapped(monkeypatch, lambda: second(path))
+    with pytest.raises(Conflict):
+        files.write("a.txt", b"new", if_match=etag_of(b"old"))
+    assert path.read_bytes() == b"mine, just now"
+    kept = {versions.read("a.txt", one.version) for one in versions.list("a.txt")}
+    assert b"the first of two" in kept
+
+
+def test_a_file_is_not_created_in_a_folder_that_was_moved_away(
+    files: Files, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, pending = Files._is_unchanged, [lambda: (root / "sub").rename(tmp_path / "bin")]
+
+    def look(*arguments: object) -> bool:
+        if pending:
+            pending.pop()()
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Files, "_is_unchanged", look)
+    files.write("sub/new.txt", b"new")
+    assert contents(root) == {"a.txt": b"old", "sub/new.txt": b"new"}
+    assert contents(tmp_path / "bin") == {"in.txt": b"inside"}
+
+
+@pytest.fixture
+def no_hard_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on FAT."""
+
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+
+
+@pytest.mark.usefixtures("no_hard_links")
+def test_without_hard_links_a_new_file_overwrites_nothing_either(
+    files: Files, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, appeared = os.stat, []
+
+    def status(path: str, **options: Any) -> os.stat_result:
+        try:
+            return real(path, **options)
+        except FileNotFoundError:
+            if path == "new.txt":  # somebody saves it, just after it was found to be free
+                appeared.append((root / path).write_bytes(b"mine, just now"))
+            raise
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", status)
+        saved = files.create_unique("new.txt", b"new")
+    found = contents(root)
+    assert found[saved.path] == b"new"
+    assert (b"mine, just now" in found.values()) == bool(appeared)
+
+
+@pytest.mark.usefixtures("no_hard_links")
+def test_without_hard_links_a_flush_that_fails_is_undone_as_well(
+    files: Files, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(root)
+    for nth in (1, 2):
+        with monkeypatch.context() as patch:
+            fail_at(patch, "fsync", nth)
+            assert refusal(CHANGES["create"], files) == "storage_failed"
+        assert contents(root) == before, nth

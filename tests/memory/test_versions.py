@@ -218,6 +218,25 @@ def test_the_history_of_all_files_follows_a_renamed_folder(tmp_path: Path) -> No
     assert found == {"new/home/x": b"a/x", "new/home/b/y": b"a/b/y", "ab/z": b"ab/z", "a": b"a"}
 
 
+@pytest.mark.parametrize("damage", ["no version is left", "one cannot be read"])
+def test_a_folder_takes_its_history_along_whatever_lies_beside_it(
+    tmp_path: Path, damage: str
+) -> None:
+    versions = make(tmp_path)
+    versions.keep("old/a.txt", b"one", "overwritten")
+    versions.keep("old/a.txt", b"two", "overwritten")
+    other = versions.keep("else.txt", b"three", "overwritten")
+    if damage == "no version is left":
+        versions.discard("else.txt", other)
+    else:
+        folders = list((tmp_path / "versions").iterdir())
+        (folder,) = [each for each in folders if len(list(each.iterdir())) == 4]
+        next(file for file in folder.iterdir() if file.suffix == ".json").write_text("{")
+    versions.follow("old", "new", folder=True)
+    assert versions.list("new/a.txt")
+    assert not versions.list("old/a.txt")
+
+
 def test_history_follows_without_being_copied(tmp_path: Path) -> None:
     versions = make(tmp_path)
     versions.keep("old", bytes(1000), "overwritten")

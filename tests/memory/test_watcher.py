@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, Mask, WatchDescriptor
 
-from sgoped.memory import watcher
+from sgoped.memory import heartbeat, watcher
 from sgoped.memory.heartbeat import FILE_NAME, Rhythm
 from sgoped.memory.mounts import filesystem_of, network_filesystem
 from sgoped.memory.notification import (
@@ -457,6 +458,19 @@ async def test_hearts_go_on_beating_when_their_folder_is_taken_away(
         await seen.until(lambda: len(seen.statuses) >= 3)
         await seen.until_state("native")
         assert (beats / FILE_NAME).exists()
+
+
+async def test_waiting_for_a_free_thread_is_no_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = 0.05
+    monkeypatch.setattr(heartbeat, "_touch", lambda _: time.sleep(2 * patience))
+    heart = heartbeat.Heartbeat(tmp_path / "beats", Rhythm(30.0, patience))
+    await heart.begin()
+    await heart.beat()
+    late = [heart.is_late]
+    await asyncio.sleep(2 * patience)
+    assert [*late, heart.is_late] == [False, True]
 
 
 async def test_without_a_place_for_a_heartbeat_watching_works(root: Path, tmp_path: Path) -> None:

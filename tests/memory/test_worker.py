@@ -4,8 +4,9 @@ import asyncio
 import errno
 import os
 import shutil
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from sgoped.memory import beneath, reading
 from sgoped.memory.document import Kind
 from sgoped.memory.index import IndexBrokenError
 from sgoped.memory.relevance import Concept, Plan
-from sgoped.memory.store import Store, open_store
-from sgoped.memory.table import FileStatus
+from sgoped.memory.store import Store, load_table, open_store
+from sgoped.memory.table import FileStatus, PathTable
 from sgoped.memory.worker import IndexWorker
 
 
@@ -97,6 +98,22 @@ async def test_a_kill_between_the_index_commit_and_the_catalogue_loses_nothing(
         await in_thread(work)
 
 
+async def test_a_scan_that_is_only_begun_asks_the_disk_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is begun on the event loop, and a network drive may not answer for minutes."""
+    (tmp_path / "root").mkdir()
+
+    async with stored(tmp_path) as store:
+        worker = await asyncio.to_thread(make, tmp_path, store)
+        with monkeypatch.context() as patch:
+            for name in ("stat", "lstat", "open", "scandir"):
+                patch.setattr(os, name, lambda *_, **__: pytest.fail("the disk was asked"))
+            worker.begin_scan(lambda *_: None)
+        await asyncio.to_thread(settle, worker)
+        await asyncio.to_thread(worker.close)
+
+
 async def test_a_name_that_waits_is_pending_though_its_content_is_indexed(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -146,6 +163,33 @@ async def test_churn_makes_the_table_no_longer_over_restarts(tmp_path: Path) -> 
                 rows.append(worker.table.next_pid)
                 worker.close()
             assert rows == [30, 60, 60, 60, 60, 60]
+
+        await in_thread(work)
+
+
+async def test_no_power_cut_brings_back_a_path_whose_pid_is_used_again(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("kept.txt", "gone.txt"):
+        (root / name).write_text(f"old words of {name}")
+    async with stored(tmp_path) as store:
+
+        def work() -> None:
+            first = make(tmp_path, store)
+            settle(first)
+            store.flush()
+            (root / "gone.txt").unlink()
+            settle(first)
+            first.names.close()  # and it is killed: its last words are in SQLite's log only
+            first.bodies.close()
+            second = make(tmp_path, store)
+            second.close()
+            left = tmp_path / "left by a power cut.db"
+            shutil.copyfile(tmp_path / "catalogue.db", left)
+            with closing(sqlite3.connect(left)) as connection:
+                load_table(connection, table := PathTable())
+            assert table.find("kept.txt") is not None
+            assert table.find("gone.txt") is None
 
         await in_thread(work)
 

@@ -125,6 +125,7 @@ def test_a_title_is_one_line(content: str) -> None:
     ("given_name", "expected"),
     [
         ("notes.md", "notes.md"),
+        ("CON.0", "CON_file.0.md"),
         ("My Notes (2).txt", "My Notes (2).txt"),
         ("notes", "notes.md"),
         ("v1.2 notes", "v1.2 notes.md"),

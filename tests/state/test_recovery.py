@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ import pytest
 from sgoped import database
 from sgoped.errors import StartupError
 from sgoped.state import ServiceRow, open_state
+from sgoped.state.examination import examine
 from tests.conftest import NoteFigure
 
 SERVICE = ServiceRow("home", "ollama", "At home", enabled=True, config={"host": "h"})
@@ -240,6 +242,45 @@ async def test_what_is_no_damage_is_a_clear_refusal_to_start(
     assert failure.value.exit_code == 1
     assert str(path) in failure.value.message
     assert path.read_bytes() == before
+
+
+_EXAMINE = """
+import sqlite3, sys
+from pathlib import Path
+from sgoped.state.examination import examine
+try:
+    print(examine(Path(sys.argv[1]), frozenset({"create_services"})).value)
+except (OSError, sqlite3.Error) as error:
+    print("refused")
+"""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("number", [2, 5, 9])
+async def test_a_disk_that_fails_to_read_is_no_damaged_file(tmp_path: Path, number: int) -> None:
+    """Else a good file would be moved aside for an older backup."""
+    await fill(tmp_path / "state.db", tmp_path / "backups")
+    failing = ("-e", "trace=pread64", "-e", f"inject=pread64:error=EIO:when={number}")
+    watched = ("strace", "-f", "-o", os.devnull, "-P", str(tmp_path / "state.db"), *failing)
+    program = (sys.executable, "-c", _EXAMINE, str(tmp_path / "state.db"))
+    done = await asyncio.to_thread(
+        subprocess.run, (*watched, *program), capture_output=True, text=True, check=False
+    )
+    if "PTRACE" in done.stderr:
+        pytest.skip("strace may not be used here")
+    assert done.stdout == "refused\n", done.stderr
+
+
+def test_what_cannot_be_looked_at_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lstat(path: str | Path, **_: object) -> os.stat_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(OSError, match=os.strerror(errno.ESTALE)):
+        examine(tmp_path / "state.db", frozenset())
 
 
 RECOVER_AND_DIE = """

@@ -66,12 +66,11 @@ class Disk:
 
     def start_afresh(self, base: str) -> None:
         """Empty the folder by hand and make ``base`` in it."""
-        for path in self.root.iterdir():
+        for path in (*self.root.iterdir(), self.outside / "moved"):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
-                path.unlink()
-        shutil.rmtree(self.outside / "moved", ignore_errors=True)
+                path.unlink(missing_ok=True)
         self.files = {}
         self._moved = {}
         self._has_rules = False
@@ -138,7 +137,7 @@ class Disk:
         """Whether the rules leave ``path`` out, which need not exist."""
         if not self._has_rules:
             return False
-        return bool(self._git("check-ignore", "-z", "--no-index", "--", path, may_fail=True))
+        return bool(self._git("check-ignore", "--no-index", "--", path, may_fail=True))
 
     def _git(self, *arguments: str, bare: bool = False, may_fail: bool = False) -> bytes:
         where = [] if bare else [f"--git-dir={self._git_dir}", f"--work-tree={self.root}"]

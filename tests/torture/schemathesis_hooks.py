@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import http.client
-import itertools
 import json
 import os
 import threading
@@ -23,7 +22,8 @@ from urllib.parse import quote, urlsplit
 import schemathesis
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
-MEANINGFUL = 8  # of ten requests; the others stay as generated
+AS_GENERATED = 5  # one of so many requests stays as it is
+TRAPS = 4  # one of so many paths tries to lead out
 POOL = 40
 
 
@@ -35,7 +35,7 @@ class World:
         self._folder = Path(told["memory_dir"])
         self._upstream = told["upstream"]
         self._traps = tuple(told["traps"])
-        self._numbers = itertools.count()
+        self._numbers: Counter[str] = Counter()
         self._fill: dict[str, Callable[[Any, int], None]] = {
             "GET /api/files/content": self._name_in_query,
             "DELETE /api/files/content": self._name_in_query,
@@ -54,10 +54,11 @@ class World:
 
     def fill(self, case: Any) -> None:
         """Give ``case`` values that mean something, or that try to lead out."""
-        number = next(self._numbers)
-        fill = self._fill.get(case.operation.label)
-        if fill is not None and number % 10 < MEANINGFUL:
-            fill(case, number)
+        label = case.operation.label
+        self._numbers[label] += 1
+        fill = self._fill.get(label)
+        if fill is not None and self._numbers[label] % AS_GENERATED:
+            fill(case, self._numbers[label])
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         connection = http.client.HTTPConnection(str(self._url.hostname), self._url.port, timeout=30)
@@ -71,8 +72,8 @@ class World:
 
     def _path(self, number: int) -> str:
         """One of a few files, made anew where an earlier request removed it; or a trap."""
-        if number % 10 == MEANINGFUL - 1:
-            return str(self._traps[number // 10 % len(self._traps)])
+        if number % TRAPS == 0:
+            return str(self._traps[number // TRAPS % len(self._traps)])
         path = f"pool/file {number % POOL}.txt"
         file = self._folder / path
         if not file.exists():

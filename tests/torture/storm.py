@@ -176,12 +176,14 @@ class Files:
         known: Content by path.
         doubt: What may be there of the change that was cut off, the intended outcome last.
         versions: Content that can be restored, by path and version.
+        moving: Old and new path by which a rename that may be cut off takes versions along.
         split: Versions that may be under either of two paths.
     """
 
     known: dict[str, bytes] = field(default_factory=dict)
     doubt: list[Outcome] = field(default_factory=list)
     versions: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    moving: list[tuple[str, str]] = field(default_factory=list)
     split: list[tuple[str, str, set[str]]] = field(default_factory=list)
 
     def apply(self, outcome: Outcome) -> None:
@@ -191,6 +193,19 @@ class Files:
             else:
                 self.known[path] = content
         self.doubt = []
+        self.moving = []
+
+    def move_versions(self) -> None:
+        """The rename is done: what was kept of a file goes by its new path."""
+        for old, new in self.moving:
+            if moved := self.versions.pop(old, {}):
+                self.versions[new] = moved
+
+    def split_versions(self) -> None:
+        """The rename was cut off behind its change: what was kept goes by one path or the other."""
+        for old, new in self.moving:
+            kept = self.versions.pop(old, {}) | self.versions.pop(new, {})
+            self.split.append((old, new, set(kept)))
 
     def remember(self, path: str, version: str | None, content: bytes) -> None:
         if version is not None:
@@ -253,9 +268,9 @@ class FileWorker(Worker):
         data, to = self.files.known[path], self._new_path()
         both, done = {path: data, to: data}, {path: None, to: data}
         self.files.doubt = [{path: data, to: None}, both, done]
+        self.files.moving = [(path, to)]
         self.acknowledged(connection.ask("POST", "/api/files/rename", {"path": path, "to": to}))
-        if moved := self.files.versions.pop(path, {}):
-            self.files.versions[to] = moved
+        self.files.move_versions()
         self.files.apply(done)
 
     def _rename_folder(self, connection: Connection) -> None:
@@ -269,8 +284,12 @@ class FileWorker(Worker):
         before = dict.fromkeys(moved, None) | inside
         after = dict.fromkeys(inside, None) | moved
         self.files.doubt = [before, after]
+        # What was deleted in the folder goes along as well.
+        histories = [path for path in self.files.versions if path.startswith(folder)]
+        self.files.moving = [(path, to + path[len(folder) :]) for path in histories]
         body = {"path": folder[:-1], "to": to[:-1]}
         self.acknowledged(connection.ask("POST", "/api/files/rename", body))
+        self.files.move_versions()
         self.files.apply(after)
 
     def _restore(self, connection: Connection) -> None:
@@ -311,11 +330,8 @@ class FileWorker(Worker):
             raise LostError(f"neither before nor after a change: {sorted(found)}")
         self.tally.doubtful += 1
         self.tally.happened += found == outcomes[-1]
-        if found == outcomes[-1] and len(outcomes) == 3:
-            old, new = outcomes[0]
-            # A rename that was cut off: the history may be under either name.
-            kept = self.files.versions.pop(old, {}) | self.files.versions.pop(new, {})
-            self.files.split.append((old, new, set(kept)))
+        if found == outcomes[-1]:
+            self.files.split_versions()
         self.files.apply(found)
 
     def check_versions(self, connection: Connection, paths: list[str]) -> None:

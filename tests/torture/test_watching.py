@@ -277,6 +277,10 @@ def test_an_unplugged_drive_is_no_emptied_folder(start_daemon: StartDaemon, tmp_
         until(daemon, settled)
     until(daemon, lambda health: "not mounted" in health["index"]["problem"])
     assert daemon.request("POST", "/api/refresh", {})[0] == 500
+    save = {"path": "lost.txt", "content": "under the drive"}
+    status, answer = daemon.request("POST", "/api/files/content", save)
+    assert (status, "not mounted" in answer["detail"]) == (500, True)
+    assert list(root.iterdir()) == []
     until_found(daemon, "kept.txt")
     daemon.stop()
     daemon = start_daemon(**options)

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 
 def check(kind: Any, answer: Any) -> None:
-    """Raise unless ``answer`` has exactly the shape of ``kind``, a type of ``replies``."""
+    """Raise unless ``answer`` has exactly the shape of ``kind``, one of the replies' types."""
     TypeAdapter(kind).validate_python(answer, strict=True)
     if isinstance(kind, type) and hasattr(kind, "__annotations__"):
         unknown = set(answer) - set(kind.__annotations__)

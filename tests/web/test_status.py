@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web  # noqa: TID251 - the application under test
 
-from sgoped.web import keys, replies
+from sgoped.web import keys, status_replies
 from tests.web.conftest import Client
 from tests.web.shapes import check
 
@@ -15,7 +15,7 @@ async def test_a_clean_slate_is_healthy_on_both_addresses(client: Client) -> Non
     for path in ("/health", "/api/health"):
         async with client.get(path) as response:
             answer = await response.json()
-        check(replies.HealthReply, answer)
+        check(status_replies.HealthReply, answer)
         assert answer["status"] == "healthy"
         assert answer["index"]["verified"] is True
         assert answer["services"] == {}
@@ -38,7 +38,7 @@ async def test_a_damaged_state_is_told_as_what_it_is(client: Client, app: web.Ap
     app[keys.STATE].note_damage()
     async with client.get("/health") as response:
         answer = await response.json()
-    check(replies.HealthReply, answer)
+    check(status_replies.HealthReply, answer)
     assert answer["status"] == "degraded"
     assert "restart sgoped" in answer["state"]["problem"]
 
@@ -46,7 +46,7 @@ async def test_a_damaged_state_is_told_as_what_it_is(client: Client, app: web.Ap
 async def test_the_dashboard_is_counted(client: Client) -> None:
     async with client.get("/api/stats") as response:
         answer = await response.json()
-    check(replies.StatsReply, answer)
+    check(status_replies.StatsReply, answer)
     memory = answer["short_term_memory"]
     assert memory == {"total_items": 4, "files": 2, "folders": 1, "images": 1}
     assert answer["llm_services"]["default_model"] == ""
@@ -58,7 +58,7 @@ async def test_after_a_refresh_the_index_equals_the_disk(client: Client, folder:
     (folder / "readme.md").unlink()
     async with client.post("/api/refresh") as response:
         assert response.status == 200
-        check(replies.RefreshReply, await response.json())
+        check(status_replies.RefreshReply, await response.json())
     async with client.get("/api/files") as response:
         paths = {item["metadata"]["path"] for item in await response.json()}
     assert paths == {"added.md", "photo.png", "src", "src/foo.py"}
