@@ -235,9 +235,10 @@ def test_other_programs_variables_are_no_concern(
         "SGOPED_CHECK_PEER_UID=false",
         "SGOPED_ALLOWED_HOSTS=evil.example",
         "SGOPED_ALLOWED_ORIGINS=http://evil.example",
+        "SGOPED_MAX_VERSIONS_BYTES=1",
     ],
 )
-def test_a_working_directory_cannot_expose_files(
+def test_a_working_directory_cannot_expose_files_or_throw_versions_away(
     config_dir: Path, tmp_path: Path, line: str
 ) -> None:
     write(tmp_path / ".env", line)

@@ -6,7 +6,8 @@ the one in the working directory), that before ``config.toml``, and that before 
 Two rules keep a key from travelling. An endpoint and its key are one thing: the first source that
 names ``openai_api_key`` or ``openai_base_url`` gives both, and the others give neither. And a
 ``.env`` in the working directory, which may have come with somebody's repository, cannot say
-which files are shown, or to whom; nor is anything in a ``.env`` interpolated.
+which files are shown, or to whom, or what is kept of them; nor is anything in a ``.env``
+interpolated.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ _SECRETS = frozenset({"openai_api_key", "token"})
 # `home` decides where the files below lie, so it cannot be in one of them.
 _NOT_FROM_FILES = frozenset({"home"})
 _NOT_FROM_WORKING_DIRECTORY = frozenset(
-    {"home", "memory_dir", "host", "token", "check_peer_uid", "allowed_hosts", "allowed_origins"}
+    {
+        *("home", "memory_dir", "host", "token", "check_peer_uid"),
+        *("allowed_hosts", "allowed_origins", "max_versions_bytes"),
+    }
 )
 _CLIENT_VARIABLES = frozenset({"SGOPED_URL", "SGOPED_SERVICE_KEY"})
 
@@ -170,7 +174,7 @@ def _working_env_file(paths: Paths, working_dir: Path | None, warnings: list[str
         warnings.append(f"{path} is not used: somebody else can write it")
         return Layer(str(path), {})
     layer = _read_env_file(path, warnings)
-    reason = "a working directory's .env cannot say what is shown, or to whom"
+    reason = "a working directory's .env cannot say what is shown, to whom, or what is kept"
     return _without(layer, _NOT_FROM_WORKING_DIRECTORY, warnings, reason)
 
 
