@@ -99,8 +99,8 @@ def test_saving_what_is_there_already_changes_nothing(
     "path",
     [
         "",
-        "/",
-        "/etc/passwd",
+        "BESIDE",
+        "BESIDE/x",
         "..",
         "../x",
         "a/../../x",
@@ -115,6 +115,7 @@ def test_paths_that_leave_the_folder_or_are_hidden_are_refused(
     files: Files, tmp_path: Path, path: str
 ) -> None:
     (tmp_path / "x").write_text("canary")
+    path = path.replace("BESIDE", str(tmp_path))
     with pytest.raises(PathRefused):
         files.read(path)
     with pytest.raises(PathRefused):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import os
 import random
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -46,8 +47,9 @@ PLAIN = [
     "\u65e5" * 84 + ".md", "n" * 251 + ".txt", "src.test.ts", "'quoted'.txt", "a,b;c.txt",
 ]  # fmt: skip
 BY_HAND = ["\udcff.txt", "\udcfe.txt", "new\nline.txt", "back\\slash", ".env", ".profile", ".x.swp"]
+OUTSIDE = str(Path(tempfile.gettempdir(), "outside-of-sgoped", "canary.txt"))
 HOSTILE = [
-    "../canary.txt", "d/../../x", "/etc/sgoped-no", ".hidden", ".h/a.txt", "a\\b", "new\nline.txt",
+    "../canary.txt", "d/../../x", OUTSIDE, ".hidden", ".h/a.txt", "a\\b", "new\nline.txt",
     "", ".", "..", " /", "n" * 256, "\x00", "C:/x", ".f:..%2Fx", ".f:%00", "a/" * 2500 + "a",
 ]  # fmt: skip
 RULES = ["*.md", "d/", "/a.txt", "!a.txt", "skip*", "**/sub", "*", "!*/", "!*.txt", "x y.txt", "#"]
