@@ -101,14 +101,16 @@ class TimedConnection(HttpConnection):
             self._timer.cancel()
             self._timer = None
         if awaited != "nothing":
-            delay = self._deadlines.head if awaited == "head" else self._deadlines.body
-            self._timer = self._loop.call_later(delay, self._on_deadline)
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        delay = self._deadlines.head if self._awaited == "head" else self._deadlines.body
+        self._timer = self._loop.call_later(delay, self._on_deadline)
 
     def _on_deadline(self) -> None:
         self._timer = None
         if self._reading_paused or self._buffer_paused:  # it is we who do not read
-            delay = self._deadlines.head if self._awaited == "head" else self._deadlines.body
-            self._timer = self._loop.call_later(delay, self._on_deadline)
+            self._start_timer()
         elif self._awaited == "head":
             self._end_head()
         elif self._awaited == "body":

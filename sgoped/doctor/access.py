@@ -59,7 +59,7 @@ def _doors(subject: Subject) -> Iterator[Finding]:
     yield from _socket(subject)
     url = instance.daemon.url
     try:
-        Daemon(url, subject.connect(url)).health()
+        Daemon(url, subject.connect(url, trusted=instance.held)).health()
     except Unanswered as error:
         yield _finding(
             "tcp_refused",

@@ -107,6 +107,8 @@ class _Pieces:
         before = [] if type(event) is self._kind else self.close()
         self._kind = type(event)
         text = self._text.feed(event.text)
+        if text is event.text and not before:  # nearly always
+            return [event]
         return [*before, self._kind(text)] if text else before
 
     def close(self) -> list[StreamEvent]:

@@ -36,7 +36,7 @@ class WithoutWhatWasSent(logging.Filter):
         return True
 
 
-class Refusal(web.Response):
+class ServerAnswer(web.Response):
     """An answer of the server itself, for which no application can add or remove a header."""
 
     async def _prepare_headers(self) -> None:
@@ -44,9 +44,9 @@ class Refusal(web.Response):
         self.headers.popall(hdrs.SERVER, None)  # aiohttp has just added it
 
 
-def refuse(status: int, code: str, detail: str) -> Refusal:
+def refuse(status: int, code: str, detail: str) -> ServerAnswer:
     """Such an answer; the connection is closed after it."""
-    response = Refusal(body=encode({"detail": detail, "code": code}), status=status)
+    response = ServerAnswer(body=encode({"detail": detail, "code": code}), status=status)
     response.headers[hdrs.CONTENT_TYPE] = "application/json"
     add_security_headers(response.headers)
     response.force_close()
