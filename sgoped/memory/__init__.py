@@ -28,7 +28,8 @@ from sgoped.memory.scanner import Entry, scan_tree
 from sgoped.memory.searcher import Passage
 from sgoped.memory.states import FileState
 from sgoped.memory.store import IndexClaim
-from sgoped.memory.versions import Version, Versions
+from sgoped.memory.version_files import Version
+from sgoped.memory.versions import Versions
 from sgoped.memory.watcher import WatcherStatus
 
 __all__ = [

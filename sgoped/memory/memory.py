@@ -29,7 +29,8 @@ from sgoped.memory.snippets import SNIPPET_LINES
 from sgoped.memory.states import FileState, list_states
 from sgoped.memory.textual import decode_text, encode_text
 from sgoped.memory.uses import Uses
-from sgoped.memory.versions import Version, Versions
+from sgoped.memory.version_files import Version
+from sgoped.memory.versions import Versions
 from sgoped.memory.watcher import WatcherStatus
 
 # A write has succeeded once its bytes are on the disk; the index may lag behind under load.

@@ -10,57 +10,43 @@ its own. Everything is 0700/0600, because versions outlive the files' own modes.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import os
-import re
 import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from sgoped.errors import NotFound
 from sgoped.memory.beneath import storage_errors
 from sgoped.memory.document import shown
+from sgoped.memory.version_files import (
+    BLOB,
+    OWN_FILE,
+    SIDECAR,
+    VERSION_NAME,
+    Version,
+    is_older,
+    is_own_directory,
+    is_whole,
+    list_sidecars,
+    load_version,
+    remove_version,
+    store_version,
+    sync_directory,
+)
 
-_VERSION = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
-_BLOB, _SIDECAR = ".blob", ".json"
 _RENAMED = "renamed"
 MAX_VERSIONS = 50_000
 # Pruned to a little less than the limit, so that the next save need not look at all of them.
 _PRUNED_SHARE = 0.95
-_OWN_FILE = re.compile(rf"{_VERSION.pattern}\.(?:blob|json)(?:\.tmp)?")
-_OWN_DIRECTORY = re.compile(r"[0-9a-f]{32}")
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One kept content of a file.
-
-    Attributes:
-        version: Identifies it among the file's versions; sorts by age.
-        path: The file it was, relative to the memory folder.
-        size: Bytes.
-        saved_at: Unix time at which it was kept, that is, replaced.
-        reason: ``overwritten``, ``deleted`` or ``renamed``.
-        mode: The file's permission bits.
-        former_path: Of what was renamed; it holds no content. Empty otherwise.
-    """
-
-    version: str
-    path: str
-    size: int
-    saved_at: float
-    reason: str
-    mode: int = 0o644
-    former_path: str = ""
 
 
 class Versions:
@@ -114,7 +100,7 @@ class Versions:
             StorageError: The disk says no.
         """
         with self._lock, storage_errors(f"a version of {shown(path)}"):
-            _remove(self._directory(path) / f"{version}{_BLOB}")
+            remove_version(self._directory(path) / f"{version}{BLOB}")
             self._held = None
 
     def list(self, path: str) -> list[Version]:
@@ -124,7 +110,7 @@ class Versions:
             StorageError: They cannot be read.
         """
         with storage_errors(f"the versions of {shown(path)}"):
-            found = [_load(sidecar) for sidecar in _sidecars(self._directory(path))]
+            found = [load_version(sidecar) for sidecar in list_sidecars(self._directory(path))]
         versions = [version for version in found if version is not None and version.path == path]
         return sorted(versions, key=lambda version: version.version, reverse=True)
 
@@ -137,9 +123,9 @@ class Versions:
             StorageError: They cannot be read.
         """
         with storage_errors("the versions"):
-            sidecars = [path for folder in self._directories() for path in _sidecars(folder)]
+            sidecars = [path for folder in self._directories() for path in list_sidecars(folder)]
             sidecars.sort(key=lambda sidecar: sidecar.name, reverse=True)
-            loaded = (version for path in sidecars if (version := _load(path)) is not None)
+            loaded = (version for path in sidecars if (version := load_version(path)) is not None)
             return list(islice(loaded, limit))
 
     def find(self, path: str, version: str) -> Version:
@@ -148,10 +134,10 @@ class Versions:
         Raises:
             NotFound: There is no such version.
         """
-        if _VERSION.fullmatch(version):
+        if VERSION_NAME.fullmatch(version):
             with storage_errors(f"the versions of {shown(path)}"):
                 for reason in ("", _RENAMED):
-                    found = _load(self._directory(path, reason) / f"{version}{_SIDECAR}")
+                    found = load_version(self._directory(path, reason) / f"{version}{SIDECAR}")
                     if found is not None and found.path == path:
                         return found
         raise NotFound(f"No version {version[:40]!r} of {shown(path)}")
@@ -167,7 +153,7 @@ class Versions:
         with storage_errors(f"version {version} of {shown(path)}"):
             try:
                 directory = self._directory(path, found.reason)
-                return (directory / f"{found.version}{_BLOB}").read_bytes()
+                return (directory / f"{found.version}{BLOB}").read_bytes()
             except FileNotFoundError:
                 raise NotFound(f"Version {version} of {shown(path)} is no longer kept") from None
 
@@ -190,7 +176,7 @@ class Versions:
 
     def _paths_below(self, folder: str) -> Sequence[str]:
         loaded = (
-            next((version for file in _sidecars(each) if (version := _load(file))), None)
+            next((version for file in list_sidecars(each) if (version := load_version(file))), None)
             for each in self._directories()
         )
         return [
@@ -204,9 +190,9 @@ class Versions:
     def _follow(self, path: str, to: str) -> None:
         source = self._directory(path)
         for kept in self.list(path):
-            blob = source / f"{kept.version}{_BLOB}"
+            blob = source / f"{kept.version}{BLOB}"
             self._store(replace(kept, path=to), blob)
-            _remove(blob)
+            remove_version(blob)
         with suppress(OSError):
             source.rmdir()
 
@@ -236,18 +222,7 @@ class Versions:
         """Put a version where it belongs; its content is given, or the blob that has it."""
         directory = self._directory(version.path, version.reason)
         self._make_durable(directory)
-        blob = directory / f"{version.version}{_BLOB}"
-        try:
-            if isinstance(data, bytes):
-                _write(blob, data)
-            else:
-                _link(data, blob)
-            _write(blob.with_suffix(_SIDECAR), _encode(version))
-            _sync_directory(directory)
-        except OSError:
-            with suppress(OSError):
-                _remove(blob)
-            raise
+        store_version(version, data, directory)
 
     def _make_durable(self, directory: Path) -> None:
         """Create a directory, and flush the names of all that lead to it, once in a lifetime."""
@@ -256,9 +231,9 @@ class Versions:
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
         if self._dir not in self._synced:
-            _sync_directory(self._dir.parent)
+            sync_directory(self._dir.parent)
             self._synced.add(self._dir)
-        _sync_directory(self._dir)
+        sync_directory(self._dir)
         self._synced.add(directory)
 
     def _count_and_bytes(self) -> tuple[int, int]:
@@ -282,10 +257,10 @@ class Versions:
     def _blobs(self) -> Iterator[tuple[Path, int, bool]]:
         """Each listed blob, its size, and whether it is the newest of its file."""
         for directory in self._directories():
-            for index, sidecar in enumerate(sorted(_sidecars(directory), reverse=True)):
-                blob = sidecar.with_suffix(_BLOB)
+            for index, sidecar in enumerate(sorted(list_sidecars(directory), reverse=True)):
+                blob = sidecar.with_suffix(BLOB)
                 with suppress(FileNotFoundError):
-                    if _VERSION.fullmatch(blob.stem):
+                    if VERSION_NAME.fullmatch(blob.stem):
                         yield blob, blob.stat().st_size, index == 0
 
     def _prune(self, protected: str, share: float = 1.0) -> None:
@@ -295,7 +270,7 @@ class Versions:
             if not self._is_too_much(count, total, share):
                 break
             if blob.stem != protected and (not newest or size > self._max_bytes):
-                _remove(blob)
+                remove_version(blob)
                 count, total = count - 1, total - size
         self._held = count, total
 
@@ -309,12 +284,12 @@ class Versions:
         """
         if not self._dir.is_dir() or self._dir.is_symlink():
             return ()
-        directories = [path for path in self._dir.iterdir() if _is_own_directory(path)]
+        directories = [path for path in self._dir.iterdir() if is_own_directory(path)]
         files = [file for directory in directories for file in directory.iterdir()]
         return tuple(
             file
             for file in files
-            if _OWN_FILE.fullmatch(file.name) and not _is_whole(file) and _is_older(file, before)
+            if OWN_FILE.fullmatch(file.name) and not is_whole(file) and is_older(file, before)
         )
 
     def remove_leftovers(self, before: float) -> None:
@@ -334,85 +309,3 @@ class Versions:
             with suppress(OSError):
                 directory.rmdir()
                 self._synced.discard(directory)
-
-
-def _sidecars(directory: Path) -> list[Path]:
-    try:
-        return [file for file in directory.iterdir() if file.suffix == _SIDECAR]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _is_whole(file: Path) -> bool:
-    other = _BLOB if file.suffix == _SIDECAR else _SIDECAR
-    return file.suffix in (_BLOB, _SIDECAR) and file.with_suffix(other).exists()
-
-
-def _is_own_directory(path: Path) -> bool:
-    """Whether it is one that we made, and no link to somewhere else."""
-    return (
-        path.is_dir() and not path.is_symlink() and _OWN_DIRECTORY.fullmatch(path.name) is not None
-    )
-
-
-def _is_older(file: Path, before: float) -> bool:
-    try:
-        return file.lstat().st_mtime < before
-    except FileNotFoundError:
-        return False
-
-
-def _load(sidecar: Path) -> Version | None:
-    """Read a sidecar; None when it is missing or is not one of ours."""
-    try:
-        fields = json.loads(sidecar.read_bytes())
-        version = Version(**fields)
-    except (FileNotFoundError, ValueError, TypeError, RecursionError):
-        return None
-    return version if version.version == sidecar.stem else None
-
-
-def _encode(version: Version) -> bytes:
-    fields = {name: getattr(version, name) for name in Version.__slots__}
-    if not version.former_path:
-        del fields["former_path"]  # what an earlier sgoped knows, it can read
-    return json.dumps(fields).encode()
-
-
-def _link(blob: Path, to: Path) -> None:
-    """Let ``to`` have the content of ``blob``; copied where there are no hard links."""
-    try:
-        os.link(blob, to)
-    except FileExistsError:
-        return
-    except OSError:
-        _write(to, blob.read_bytes())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Let ``path`` appear with all of ``data``, already on disk."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _remove(blob: Path) -> None:
-    """Sidecar first: a listed version always has its blob."""
-    blob.with_suffix(_SIDECAR).unlink(missing_ok=True)
-    blob.unlink(missing_ok=True)
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from sgoped.config import Settings
 from sgoped.doctor import Finding, Instance, Subject
 from sgoped.doctor.health import check_index_health, check_watcher
 from sgoped.paths import resolve_paths
+from tests.conftest import StartDaemon
 from tests.doctor.homes import Home, nobody
 from tests.doctor.test_index import index_dir, largest
 from tests.processes import DaemonProcess
@@ -46,6 +48,28 @@ def test_what_the_watcher_went_through_is_told(tmp_path: Path) -> None:
     assert told(check_watcher, home, "watcher", **polling, last_trouble=now) == {"polling": "note"}
     lost = {"state": "degraded", "reason": "the folder is missing"}
     assert told(check_watcher, home, "watcher", **lost) == {"not_watched": "problem"}
+
+
+def until_watcher_is(daemon: DaemonProcess, state: str) -> None:
+    deadline = time.monotonic() + 30
+    while daemon.request("GET", "/health")[1]["watcher"]["state"] != state:
+        assert time.monotonic() < deadline, daemon.log()
+        time.sleep(0.05)
+
+
+def test_a_folder_that_was_away_for_a_while_is_told(sick: Home, start_daemon: StartDaemon) -> None:
+    away = sick.path / "away"
+    daemon = start_daemon(sick.path, environment={"SGOPED_POLL_SECONDS": "0.1"})
+    until_watcher_is(daemon, "native")
+    sick.memory.rename(away)
+    until_watcher_is(daemon, "degraded")
+    assert {"folder_missing", "not_watched"} <= sick.doctor().wrong()
+    away.rename(sick.memory)
+    until_watcher_is(daemon, "native")
+    assert daemon.request("POST", "/api/refresh", {})[0] == 200
+    report = sick.doctor()
+    assert (report.exit_code, report.wrong()) == (0, set())
+    assert "is missing" in report.one("watcher_troubled")["what"]
 
 
 def test_what_is_wrong_with_the_index_is_told(tmp_path: Path) -> None:

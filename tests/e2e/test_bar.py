@@ -45,6 +45,7 @@ HTTP surface::
                                         test_a_chunked_body_over_the_cap_is_refused
                                         test_more_than_64_mib_is_refused_before_it_is_sent
                                         test_a_body_is_asked_for_only_from_who_may_send_it
+                                        test_a_file_at_the_limit_is_saved_kept_and_restored
     slow heads and bodies               test_half_a_head_is_not_waited_for
                                         test_a_head_that_trickles_is_not_waited_for
                                         test_a_body_that_stops_is_not_waited_for

@@ -144,9 +144,10 @@ class Storm:
 
     def _check_versions(self, connection: Connection, *, full: bool) -> None:
         for worker in self.workers:
-            if isinstance(worker, FileWorker) and worker.files.versions:
+            if isinstance(worker, FileWorker):
                 paths = sorted(worker.files.versions)
-                worker.check_versions(connection, paths if full else [self.rng.choice(paths)])
+                some = paths if full else self.rng.sample(paths, min(1, len(paths)))
+                worker.check_versions(connection, some)
 
 
 def disk_paths(root: Path) -> set[str]:
