@@ -2,7 +2,8 @@
 
 A request's head must come whole within a time from its first byte, its body must not pause for
 longer than another, and an answer must not stand still for longer than a third. In the usual case
-a request comes whole and its answer goes whole: then no timer is started at all.
+a request comes whole and its answer goes whole: then no timer is started at all. What a client got
+wrong could fill a log, so it is told at DEBUG only.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class TimedConnection(HttpConnection):
         if self._request_in_progress or self._messages:
             self.close()  # once what it asked for before is answered
             return
-        _log.info("closed a connection: the head of its request did not come in time")
+        _log.debug("closed a connection: the head of its request did not come in time")
         if self.transport is not None:
             self.transport.write(_TIMED_OUT)
         self.force_close()
@@ -135,7 +136,7 @@ class TimedConnection(HttpConnection):
         if not self._request_in_progress and not self._messages:
             self.force_close()  # it is answered already, and what it goes on sending is dropped
             return
-        _log.info("the body of a request did not come in time")
+        _log.debug("the body of a request did not come in time")
         self._body.set_exception(BodyTimedOut("the body of the request did not come in time"))
         self._body.feed_eof()
         self.close()
@@ -163,7 +164,7 @@ class TimedConnection(HttpConnection):
         if self.transport.get_write_buffer_size() < self._unsent:
             self._await_writes()
         else:
-            _log.info("cut a connection: its client does not take the answer")
+            _log.debug("cut a connection: its client does not take the answer")
             self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:

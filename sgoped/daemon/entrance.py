@@ -26,6 +26,7 @@ _MAX_CONNECTIONS = 1000
 _MAX_TELLING = 64
 _MAX_LOOKING = 256
 _TELLING_SECONDS = 2.0
+_QUIET_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -87,6 +88,7 @@ class _Door:
         self._deadlines = deadlines
         self._max_connections = max_connections
         self._loop = asyncio.get_running_loop()
+        self._quiet_until = 0.0
         self._telling: set[asyncio.Transport] = set()
         self._looking: set[asyncio.Task[None]] = set()
 
@@ -131,7 +133,7 @@ class _Door:
         elif self._has_room():
             self._hand_over(transport, self._connection())
         else:
-            _log.warning("%d connections are open; one more was closed", self._max_connections)
+            self._say_full()
             transport.abort()
 
     def _connection(self) -> TimedConnection:
@@ -145,7 +147,7 @@ class _Door:
 
     def _has_room(self) -> bool:
         """Closes the connection that has waited longest for a request, if that makes room."""
-        connections = self._server.connections
+        connections = [each for each in self._server.connections if each.transport is not None]
         if len(connections) < self._max_connections:
             return True
         idle = [
@@ -157,6 +159,13 @@ class _Door:
             return False
         connections[min(idle)[1]].force_close()
         return True
+
+    def _say_full(self) -> None:
+        """At most once a minute: it could fill the disk otherwise."""
+        now = self._loop.time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _QUIET_SECONDS
+            _log.warning("%d connections are open; more are closed at once", self._max_connections)
 
     def _tell(self, transport: asyncio.Transport, refused: Refused) -> None:
         if len(self._telling) >= _MAX_TELLING:

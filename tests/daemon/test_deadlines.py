@@ -342,14 +342,18 @@ class TestRoom:
         for client in clients:
             client.writer.close()
 
-    async def test_who_waits_for_an_answer_or_sends_is_left_alone(self, server: Server) -> None:
+    async def test_who_waits_for_an_answer_or_sends_is_left_alone(
+        self, server: Server, caplog: pytest.LogCaptureFixture
+    ) -> None:
         slow, half, body = [await Client.connect(server) for _ in range(3)]
         slow.send(HEAD.replace(b"quick", b"slow"))
         half.send(HEAD[:9])
         body.send(POST % 4 + b"bo")
         await server.slow_started.wait()
-        async with await Client.connect(server) as another:
-            await another.closed()
+        for _ in range(3):
+            async with await Client.connect(server) as another:
+                await another.closed()
+        assert caplog.text.count("3 connections are open") == 1, "a crowd fills no log"
         half.send(HEAD[9:])
         body.send(b"dy")
         server.go_on.set()
@@ -362,10 +366,10 @@ class TestRoom:
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit sets the limit")
 async def test_connections_leave_files_for_what_is_done_on_them(start_daemon: StartDaemon) -> None:
-    limit = ["prlimit", "--nofile=256:256"]
+    limit = ["prlimit", "--nofile=512:512"]
     daemon = await asyncio.to_thread(start_daemon, wrapper=limit)
     async with AsyncExitStack() as held:
-        for _ in range(250):
+        for _ in range(550):
             _, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
             held.callback(writer.close)
         saved = {"path": "a.md", "content": "kept"}
