@@ -52,6 +52,7 @@ HTTP surface::
                                         test_slow_clients_hold_up_nobody_and_leave_nothing
     floods of connections               test_the_longest_idle_makes_room
                                         test_many_of_another_user_hold_no_room
+                                        test_connections_leave_files_for_what_is_done_on_them
     JSON bombs                          test_a_json_bomb_is_refused_on_every_route_with_a_body
     no request at all                   test_garbage_is_refused_in_our_own_words
                                         test_what_is_no_request_is_refused_in_our_own_words
