@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -363,20 +364,12 @@ class IndexWorker:
 
     def _save(self) -> None:
         self._saved = self._index_stamps
-        mark = IndexMark(
-            self.names.stamp,
-            self.bodies.stamp,
+        names = self._kept_names.claim
+        if self._unnamed or self._recognised:
             # Names that wait are in no directory's row: without them the index is not whole.
-            UNKNOWN_COUNT if self._unnamed or self._recognised else self.names.count,
-            self.bodies.count,
-            self.table.next_pid,
-            self.generation,
-            self.names.identity,
-            self.bodies.identity,
-            self.names.checksums,
-            self.bodies.checksums,
-            self.presence.mounted,
-        )
+            names = replace(names, count=UNKNOWN_COUNT)
+        bodies, next_pid = self._kept_bodies.claim, self.table.next_pid
+        mark = IndexMark(names, bodies, next_pid, self.generation, self.presence.mounted)
         self._records.save(self.table, mark)
 
     def recover(self) -> None:
