@@ -10,10 +10,10 @@ import pytest
 
 from sgoped.memory.document import Kind
 from sgoped.memory.scanner import Entry
-from sgoped.memory.store import IndexMark, open_store
+from sgoped.memory.store import IndexClaim, IndexMark, open_store
 from sgoped.memory.table import FileStatus, PathTable
 
-MARK = IndexMark(3, 4, 5, 6, 70, 8, "names", "bodies")
+MARK = IndexMark(IndexClaim("names", 3, 5, {"a": 1}), IndexClaim("bodies", 4, 6), 70, 8)
 
 
 def filled() -> PathTable:
