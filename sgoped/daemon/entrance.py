@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -35,7 +36,7 @@ async def accepting(
     *,
     deadlines: Deadlines,
     check_peer_uid: bool,
-    max_connections: int = _MAX_CONNECTIONS,
+    max_connections: int | None = None,
 ) -> AsyncGenerator[None]:
     """Serves what connects to ``sockets``, for as long as the block is not left.
 
@@ -44,14 +45,14 @@ async def accepting(
         server: The application's.
         deadlines: Of each connection.
         check_peer_uid: Whether other users are refused on TCP.
-        max_connections: Served at a time, so that files stay free.
+        max_connections: Served at a time, so that files stay free; None: as many as that allows.
     """
     loop = asyncio.get_running_loop()
     peers = Peers(check_uid=check_peer_uid)
     async with AsyncExitStack() as stack:
         stack.callback(peers.close)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        door = _Door(server, peers, tasks, deadlines, max_connections)
+        door = _Door(server, peers, tasks, deadlines, max_connections or _room())
         stack.callback(door.close)
         for each in sockets:
             if each.family == socket.AF_UNIX:
@@ -60,6 +61,13 @@ async def accepting(
                 listening = await loop.create_server(door.entrance, sock=each)
             stack.callback(listening.close)
         yield
+
+
+def _room() -> int:
+    """A stream takes two descriptors, and saves and the index need some, too."""
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = open_files == resource.RLIM_INFINITY
+    return _MAX_CONNECTIONS if unlimited else min(_MAX_CONNECTIONS, open_files // 3)
 
 
 class _Door:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Literal, Self
 
 import aiohttp
@@ -357,6 +358,20 @@ class TestRoom:
         assert await body.answer() == (200, 4)
         for client in (slow, half, body):
             client.writer.close()
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit sets the limit")
+async def test_connections_leave_files_for_what_is_done_on_them(start_daemon: StartDaemon) -> None:
+    limit = ["prlimit", "--nofile=256:256"]
+    daemon = await asyncio.to_thread(start_daemon, wrapper=limit)
+    async with AsyncExitStack() as held:
+        for _ in range(250):
+            _, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
+            held.callback(writer.close)
+        saved = {"path": "a.md", "content": "kept"}
+        status, _ = await asyncio.to_thread(daemon.request, "POST", "/api/files/content", saved)
+    assert status == 200
+    assert "Too many open files" not in daemon.log()
 
 
 class TestWhoseItIs:
