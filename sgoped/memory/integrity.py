@@ -20,6 +20,8 @@ _CHUNK_BYTES = 1 << 20
 _TAIL_BYTES = 8
 _MAX_FOOTER_BYTES = 4096
 _MAGIC = 1337
+# What garbled JSON may lead to.
+_UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 # Reading takes a quarter of the time, so that it is not noticed.
 _REST_FACTOR = 3.0
 
@@ -85,7 +87,7 @@ def _names(directory: Path) -> list[str] | None:
     except OSError as error:
         _raise_if_passing(error)
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except _UNREADABLE:
         return None
 
 
@@ -135,7 +137,7 @@ def _read_footer(fd: int) -> tuple[int, int] | None:
         return None
     try:
         return end, int(json.loads(os.pread(fd, length, end))["crc"])
-    except (ValueError, KeyError, TypeError):
+    except _UNREADABLE:
         return None
 
 

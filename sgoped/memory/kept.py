@@ -56,6 +56,12 @@ class KeptIndex:
         self._rebuilds = 0
         self._rebuilt_at = 0.0
 
+    @property
+    def claim(self) -> IndexClaim:
+        """What the catalogue must know of the index as it was committed last."""
+        index = self._index
+        return IndexClaim(index.identity, index.stamp, index.count, index.checksums)
+
     # -- at the start
 
     def agree(self, claim: IndexClaim, next_pid: int) -> bool:
@@ -75,8 +81,7 @@ class KeptIndex:
         if next_pid == 0:
             return False
         index = self._index
-        found = IndexClaim(index.identity, index.stamp, index.count, index.checksums)
-        reason = index.refusal or disagreement(claim, found)
+        reason = index.refusal or disagreement(claim, self.claim)
         if not reason and (index.stamp > claim.stamp or claim.count == UNKNOWN_COUNT):
             reason = self._mend(next_pid)
         elif not reason:

@@ -328,7 +328,6 @@ class Memory:
             NotFound, Conflict, PathRefused, StorageError: As for ``write_text``.
         """
         path = await self._writable_path(path)
-
         version = await asyncio.to_thread(self._files.delete, path, if_match=if_match)
         await self._index_now([path])
         return SavedFile(path, 0, "", created=False, version=version)
@@ -341,7 +340,6 @@ class Memory:
         """
         path = await self._writable_path(path)
         to = await self._checked_path(path_from_id(to) or to)
-
         saved = await asyncio.to_thread(self._files.rename, path, to)
         await self._index_now([path, to])
         return _saved(saved)

@@ -26,6 +26,7 @@ from sgoped.memory.beneath import directory_below, open_directory, open_root
 from sgoped.memory.hidden import is_hidden, is_left_out
 from sgoped.memory.ignore import IgnoreReader, IgnoreRules
 from sgoped.memory.saving import is_temporary
+from sgoped.memory.times import NEWEST_NS, OLDEST_NS, storable
 
 _MAX_OPEN = 64
 _KINDS: dict[int, Literal["file", "folder"]] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
@@ -357,13 +358,9 @@ def _read_entries(
     entries: list[Entry] = []
     folders: list[str] = []
     hidden: list[str] = []
-    add, new, type_mask, regular, directory = (
-        entries.append,
-        tuple.__new__,
-        _TYPE_MASK,
-        stat.S_IFREG,
-        stat.S_IFDIR,
-    )
+    add, new, type_mask = entries.append, tuple.__new__, _TYPE_MASK
+    regular, directory = stat.S_IFREG, stat.S_IFDIR
+    oldest, newest = OLDEST_NS, NEWEST_NS
     for item in found:
         name = item.name
         if name[0] == ".":
@@ -382,8 +379,10 @@ def _read_entries(
             folders.append(name)
         else:
             continue
-        size, mtime_ns = status.st_size, status.st_mtime_ns
-        add(new(Entry, (name, kind, size, mtime_ns, status.st_ctime_ns, status.st_ino)))
+        size, mtime_ns, ctime_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        if not (oldest <= mtime_ns <= newest and oldest <= ctime_ns <= newest):
+            mtime_ns, ctime_ns = storable(mtime_ns), storable(ctime_ns)
+        add(new(Entry, (name, kind, size, mtime_ns, ctime_ns, status.st_ino)))
     return entries, folders, hidden
 
 
@@ -391,7 +390,8 @@ def _entry(name: str, status: os.stat_result) -> Entry | None:
     kind = _KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return None
-    return Entry(name, kind, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    mtime_ns, ctime_ns = storable(status.st_mtime_ns), storable(status.st_ctime_ns)
+    return Entry(name, kind, status.st_size, mtime_ns, ctime_ns, status.st_ino)
 
 
 def _identity(fd: int) -> tuple[int, int]:

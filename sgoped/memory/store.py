@@ -14,7 +14,7 @@ import sqlite3
 import zlib
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,56 +39,32 @@ class IndexClaim:
         checksums: Of its files, by name; merged ones are missing, new ones are not here.
     """
 
-    identity: str
-    stamp: int
-    count: int
-    checksums: Mapping[str, int]
+    identity: str = ""
+    stamp: int = 0
+    count: int = 0
+    checksums: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexMark:
-    """What the index looked like when the catalogue was last saved.
+    """What the indexes looked like when the catalogue was last saved.
 
     Attributes:
-        names_stamp: tantivy's opstamp of the last commit of the names index.
-        bodies_stamp: Likewise for the bodies index.
-        names_count: Documents in the names index.
-        names_identity: The name that the names index got when it was made.
-        bodies_identity: Likewise for the bodies index.
-        names_checksums: Of the files of the names index, as far as they were there by then.
-        bodies_checksums: Likewise for the bodies index.
-        mounted: Whether a drive was mounted at the memory folder.
-        bodies_count: Documents in the bodies index.
+        names: The names index.
+        bodies: The bodies index.
         next_pid: No pid from here on was ever given out.
         generation: How often the index changed since the catalogue was made.
+        mounted: Whether a drive was mounted at the memory folder.
     """
 
-    names_stamp: int = 0
-    bodies_stamp: int = 0
-    names_count: int = 0
-    bodies_count: int = 0
+    names: IndexClaim = field(default_factory=IndexClaim)
+    bodies: IndexClaim = field(default_factory=IndexClaim)
     next_pid: int = 0
     generation: int = 0
-    names_identity: str = ""
-    bodies_identity: str = ""
-    names_checksums: Mapping[str, int] = field(default_factory=dict)
-    bodies_checksums: Mapping[str, int] = field(default_factory=dict)
     mounted: bool = False
 
-    @property
-    def names(self) -> IndexClaim:
-        """What is known of the names index."""
-        checks = self.names_checksums
-        return IndexClaim(self.names_identity, self.names_stamp, self.names_count, checks)
 
-    @property
-    def bodies(self) -> IndexClaim:
-        """What is known of the bodies index."""
-        checks = self.bodies_checksums
-        return IndexClaim(self.bodies_identity, self.bodies_stamp, self.bodies_count, checks)
-
-
-def create_counted_catalogue(tables: Tables) -> None:
+def create_catalogue_of_claims(tables: Tables) -> None:
     """Make the tables of the present format.
 
     Named differently for each format: a catalogue made by a step of another name is replaced.
@@ -118,8 +94,8 @@ def load_table(connection: sqlite3.Connection, table: PathTable) -> IndexMark:
     if zlib.crc32(row[0].encode()) != row[1]:
         raise ValueError("the stored mark is damaged")
     told = json.loads(row[0])
-    paths = told.pop("paths")
-    mark = IndexMark(**told)
+    paths, names, bodies = (told.pop(key) for key in ("paths", "names", "bodies"))
+    mark = IndexMark(IndexClaim(**names), IndexClaim(**bodies), **told)
     rows = connection.execute("select path, packed, reasons from directory")
     unpack_directories(table, rows, mark.next_pid)
     if len(table) != paths:
@@ -152,9 +128,8 @@ class Store:
                 gone.append((os.fsencode(directory),))
             else:
                 rows.append(row)
-        marks = {name: getattr(mark, name) for name in IndexMark.__slots__}
         # A row that a damaged page hides would else not be missed.
-        marked = json.dumps({**marks, "paths": len(table)})
+        marked = json.dumps({**asdict(mark), "paths": len(table)})
 
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany("insert or replace into directory values (?, ?, ?)", rows)
@@ -191,7 +166,10 @@ class Store:
     @property
     def vanished(self) -> bool:
         """Whether the file was taken away, so that what is saved would not be found again."""
-        return not self._path.is_file()
+        try:
+            return not self._path.is_file()
+        except OSError:  # out of reach for now: nobody took it away
+            return False
 
 
 def _forget(path: Path) -> None:
@@ -202,12 +180,12 @@ def _forget(path: Path) -> None:
 @asynccontextmanager
 async def open_store(path: Path) -> AsyncGenerator[Store]:
     """Open the catalogue, replacing one that cannot be read by an empty one."""
-    context = open_database(path, [create_counted_catalogue], synchronous="normal")
+    context = open_database(path, [create_catalogue_of_claims], synchronous="normal")
     try:
         database = await context.__aenter__()
     except (sqlite3.DatabaseError, StartupError, OSError):
         await asyncio.to_thread(_forget, path)
-        context = open_database(path, [create_counted_catalogue], synchronous="normal")
+        context = open_database(path, [create_catalogue_of_claims], synchronous="normal")
         database = await context.__aenter__()
     try:
         yield Store(database, path)

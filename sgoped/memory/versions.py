@@ -199,7 +199,7 @@ class Versions:
     def prune(self) -> None:
         """Remove the oldest versions over ``max_bytes``, and what a crash left over.
 
-        The newest version of a file stays, unless it alone exceeds the limit.
+        The newest version of a file stays, unless it alone exceeds the limit; an empty one as long as there are not too many.
 
         Raises:
             StorageError: The directory cannot be read or changed.
@@ -269,7 +269,10 @@ class Versions:
         for blob, size, newest in blobs:
             if not self._is_too_much(count, total, share):
                 break
-            if blob.stem != protected and (not newest or size > self._max_bytes):
+            is_old = not newest or size > self._max_bytes
+            # A rename, or an empty file, is not worth a place for ever; but it takes no space.
+            can_go = is_old if size else count > MAX_VERSIONS * share
+            if can_go and blob.stem != protected:
                 remove_version(blob)
                 count, total = count - 1, total - size
         self._held = count, total

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -39,8 +40,7 @@ from sgoped.memory.store import IndexMark, Store
 from sgoped.memory.table import FileStatus
 
 STEP_SECONDS = 0.2
-# For so long after a commit its segments may still be merged with others.
-MERGE_SECONDS = 15.0
+MERGE_SECONDS = 15.0  # for so long after a commit its segments may still be merged with others
 MERGE_POLL_SECONDS = 0.02
 _UNREAD = frozenset({FileStatus.PENDING, FileStatus.FAILED})
 
@@ -196,10 +196,7 @@ class IndexWorker:
             self._kept_bodies.drop(pid)
             self._outcome.tell_removed(path)
         added = [(pid, found[0]) for pid in difference.added if (found := seen(pid))]
-        self._deferred.update(
-            added,
-            [pid for pid, _ in difference.removed],
-        )
+        self._deferred.update(added, [pid for pid, _ in difference.removed])
         if urgent:
             self._unnamed.extendleft(reversed(difference.added))
         else:
@@ -216,23 +213,22 @@ class IndexWorker:
 
     def retry_failed(self) -> None:
         """Try again to read what could not be read."""
-        failed = [pid for pid in self.table.pids() if self.table.statuses[pid] == FileStatus.FAILED]
-        self._queue(failed)
+        statuses = self.table.statuses
+        self._queue(pid for pid in self.table.pids() if statuses[pid] == FileStatus.FAILED)
 
     # -- indexing
 
     @property
     def has_work(self) -> bool:
         """Whether ``step`` has something to do."""
-        waiting = self._unnamed or self._recognised or self._unread
-        return bool(waiting or self._records.waiting or self.names.dirty)
+        queued = bool(self.pending_names or self._unread)
+        return queued or self._records.waiting or self.names.dirty
 
     @property
     def pending(self) -> int:
         """Files of which the name or the present content cannot be found yet."""
-        names = len(self._unnamed) + len(self._recognised)
         contents = self.table.status_counts[FileStatus.PENDING] + self._uncommitted
-        return max(names, contents, int(self.names.dirty))
+        return max(self.pending_names, contents, int(self.names.dirty))
 
     @property
     def pending_names(self) -> int:
@@ -254,7 +250,7 @@ class IndexWorker:
             # All in one commit: names that turn out to be worth one come in ones and twos.
             self._unnamed.extend(self._recognised)
             self._recognised.clear()
-        held = not urgent and self._must_wait_for_merge()
+        held = not urgent and bool(self._unnamed) and self._must_wait_for_merge()
         if (self._unnamed or self.names.dirty) and not held:
             self._index_names(seconds, urgent=urgent)
         if urgent or held or not self._unnamed:
@@ -270,8 +266,6 @@ class IndexWorker:
         return outcome
 
     def _must_wait_for_merge(self) -> bool:
-        if not self._unnamed:
-            return False
         self.names.catch_up()
         return self._portions.must_wait(self.names.segment_sizes, time.monotonic())
 
@@ -292,9 +286,8 @@ class IndexWorker:
             self.generation += 1
 
     def _name(self, pid: int, path: str) -> None:
-        namesakes = self.table.count_namesakes(path.rpartition("/")[2])
-        folder = self.table.kind(pid) is Kind.FOLDER
-        self.names.add_path(pid, path, namesakes, folder=folder)
+        namesakes, kind = self.table.count_namesakes(path.rpartition("/")[2]), self.table.kind(pid)
+        self.names.add_path(pid, path, namesakes, folder=kind is Kind.FOLDER)
 
     def _index_bodies(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -333,8 +326,8 @@ class IndexWorker:
             self._outcome.tell_indexed(path)
 
     def _commit(self) -> None:
-        changed = self.names.dirty or self.bodies.dirty or self._saved != self._index_stamps
-        if not (changed or self._unsaved):
+        dirty = self.names.dirty or self.bodies.dirty
+        if not (dirty or self._unsaved or self._saved != self._index_stamps):
             return
         committed = bool(self._unnamed) or self._kept_names.commit()
         committed = self._kept_bodies.commit() and committed
@@ -363,20 +356,12 @@ class IndexWorker:
 
     def _save(self) -> None:
         self._saved = self._index_stamps
-        mark = IndexMark(
-            self.names.stamp,
-            self.bodies.stamp,
+        names = self._kept_names.claim
+        if self._unnamed or self._recognised:
             # Names that wait are in no directory's row: without them the index is not whole.
-            UNKNOWN_COUNT if self._unnamed or self._recognised else self.names.count,
-            self.bodies.count,
-            self.table.next_pid,
-            self.generation,
-            self.names.identity,
-            self.bodies.identity,
-            self.names.checksums,
-            self.bodies.checksums,
-            self.presence.mounted,
-        )
+            names = replace(names, count=UNKNOWN_COUNT)
+        bodies, next_pid = self._kept_bodies.claim, self.table.next_pid
+        mark = IndexMark(names, bodies, next_pid, self.generation, self.presence.mounted)
         self._records.save(self.table, mark)
 
     def recover(self) -> None:

@@ -91,11 +91,16 @@ class Backups:
 
     @property
     def is_due(self) -> bool:
-        """Whether the newest daily copy is a day old, or from a future that was none."""
-        dated = self._dated()
-        if not dated:
+        """Whether the newest daily copy is a day old, from a future that was none, or out of reach.
+
+        Whoever then makes one is told why it cannot be made.
+        """
+        try:
+            dated = self._dated()
+            age = self._clock() - dated[0].stat().st_mtime if dated else DAY_SECONDS
+        except OSError:
             return True
-        return not 0 <= self._clock() - dated[0].stat().st_mtime < DAY_SECONDS
+        return not 0 <= age < DAY_SECONDS
 
     def remove_partial(self) -> None:
         """Remove what a kill left half-done."""

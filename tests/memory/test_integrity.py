@@ -65,6 +65,15 @@ def test_having_too_many_files_open_is_no_damage(index: Path) -> None:
     assert unhurried(index) == ""
 
 
+@pytest.mark.parametrize("crc", ["1e999", "{}", "[" * 2000, "null"])
+def test_any_garbled_footer_is_damage(index: Path, crc: str) -> None:
+    path = segment_files(index)[0]
+    footer = f'{{"version": 1, "crc": {crc}}}'.encode()
+    tail = len(footer).to_bytes(4, "little") + (1337).to_bytes(4, "little")
+    path.write_bytes(b"content" + footer + tail)
+    assert unhurried(index) == f"{path.name} has no checksum"
+
+
 def test_missing_cut_and_unreadable_files_are_found(index: Path) -> None:
     for path in segment_files(index):
         whole = path.read_bytes()

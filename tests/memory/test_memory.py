@@ -300,6 +300,23 @@ async def test_many_saves_at_once_all_arrive(
         assert {hit.document.path for hit in hits} == {one.path for one in saved}
 
 
+@pytest.mark.parametrize("when_ns", [2**63 + 10**9, -(2**62)])
+async def test_a_file_from_another_century_holds_nothing_up(tmp_path: Path, when_ns: int) -> None:
+    """As a broken clock may leave it."""
+    root = paths_below(tmp_path).memory_dir
+    for name in ("odd.txt", "usual.txt"):
+        write(root, name, "heron")
+    os.utime(root / "odd.txt", ns=(when_ns, when_ns))
+    for _ in range(2):
+        async with opened(tmp_path) as memory:
+            assert len(await memory.search("heron")) == 2
+            assert memory.index_status().problem == ""
+            await memory.write_text("odd.txt", "heron and stork")
+            os.utime(root / "odd.txt", ns=(when_ns, when_ns))
+            await memory.refresh()
+            assert [hit.document.path for hit in await memory.search("stork")] == ["odd.txt"]
+
+
 async def test_search_shows_the_lines_and_marks_the_words(tmp_path: Path) -> None:
     root = paths_below(tmp_path).memory_dir
     lines = [f"filler line {i}" for i in range(1, 400)]

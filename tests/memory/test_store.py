@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -10,10 +12,10 @@ import pytest
 
 from sgoped.memory.document import Kind
 from sgoped.memory.scanner import Entry
-from sgoped.memory.store import IndexMark, open_store
+from sgoped.memory.store import IndexClaim, IndexMark, open_store
 from sgoped.memory.table import FileStatus, PathTable
 
-MARK = IndexMark(3, 4, 5, 6, 70, 8, "names", "bodies")
+MARK = IndexMark(IndexClaim("names", 3, 5, {"a": 1}), IndexClaim("bodies", 4, 6), 70, 8)
 
 
 def filled() -> PathTable:
@@ -147,3 +149,19 @@ async def test_a_catalogue_of_another_format_is_replaced(tmp_path: Path) -> None
         connection.execute("update _sqlite_migrations set name = 'create_catalogue'")
     async with open_store(tmp_path / "c.db") as store:
         assert await asyncio.to_thread(store.load, PathTable()) == IndexMark()
+
+
+async def test_a_catalogue_that_is_out_of_reach_was_not_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path / "catalogue.db") as store:
+        assert not store.vanished
+
+        def is_file(_: Path) -> bool:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "is_file", is_file)
+            assert not store.vanished
+        (tmp_path / "catalogue.db").unlink()
+        assert store.vanished

@@ -299,3 +299,23 @@ def test_there_are_not_too_many_versions_either(
     for _ in range(30):
         versions.keep("a", b"", "overwritten")
     assert 5 < len(versions.list("a")) <= 10
+
+
+def test_nor_are_there_too_many_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sgoped.memory.versions.MAX_VERSIONS", 10)
+    versions = make(tmp_path)
+    versions.keep("a", b"content", "deleted")
+    for number in range(30):
+        versions.keep_rename(f"old{number}", f"new{number}")
+    newest = versions.newest(100)
+    assert 5 < len(newest) <= 10
+    assert newest[0].path == "new29"
+    assert [one.size for one in versions.list("a")] == [7]
+
+
+def test_a_rename_makes_no_room_and_so_need_not_go(tmp_path: Path) -> None:
+    versions = make(tmp_path, max_bytes=100)
+    versions.keep_rename("old", "new")
+    for _ in range(5):
+        versions.keep("a", bytes(60), "overwritten")
+    assert [one.reason for one in versions.newest(9)] == ["overwritten", "renamed"]

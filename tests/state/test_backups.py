@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import stat
@@ -211,3 +212,26 @@ async def test_a_full_disk_spoils_no_backup(tmp_path: Path) -> None:
     async with open_state(path, backups) as state:
         await state.delete_service(SERVICE.id)
     assert services_in(backups / "state-latest.db") == [SERVICE.id]
+
+
+async def test_backups_out_of_reach_stop_neither_a_start_nor_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, folder = tmp_path / "state.db", tmp_path / "backups"
+    async with open_state(path, folder) as state:
+        await state.save_service(SERVICE)
+    real = Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return real(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(opening, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(opening, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(opening, "MIN_INTERVAL_SECONDS", 0.0)
+    async with open_state(path, folder) as state, asyncio.timeout(20):
+        while caplog.text.count("could not be backed up") < 3:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
+        assert await state.load_services() == [SERVICE]
