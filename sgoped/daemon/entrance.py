@@ -89,6 +89,7 @@ class _Door:
         self._max_connections = max_connections
         self._loop = asyncio.get_running_loop()
         self._quiet_until = 0.0
+        self._closed = False
         self._telling: set[asyncio.Transport] = set()
         self._looking: set[asyncio.Task[None]] = set()
 
@@ -97,7 +98,8 @@ class _Door:
         return _Entrance(self)
 
     def close(self) -> None:
-        """Hangs up on those that are not let in yet, or never will be."""
+        """Hangs up on those that are not let in yet, or never will be, and on who comes still."""
+        self._closed = True
         for transport in list(self._telling):
             transport.abort()
         for task in self._looking:
@@ -105,6 +107,9 @@ class _Door:
 
     def receive(self, transport: asyncio.Transport) -> None:
         """Decides at once, or has it decided in a thread while nothing is read."""
+        if self._closed:  # accepted in the same turn of the loop in which all ends
+            transport.abort()
+            return
         accepted = transport.get_extra_info("socket")
         try:
             verdict = self._peers.judge(accepted)

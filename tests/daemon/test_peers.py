@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -12,9 +13,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from sgoped.daemon.connection import Deadlines
+from sgoped.daemon.entrance import _Door
 from sgoped.daemon.peers import FOREIGN_PEER, UNKNOWN_PEER, Peers
 from sgoped.daemon.socket_tables import End, Owner, SockDiag, plain, read_owner
 from tests.conftest import StartDaemon
@@ -300,3 +304,13 @@ def test_every_user_passes_where_the_check_is_off(start_daemon: StartDaemon) -> 
     asked = get(daemon, "/health", "Connection: close")
     assert talk(daemon.port, asked, uid=NOBODY).status == 200
     assert "check_peer_uid" in daemon.log()
+
+
+async def test_who_comes_while_it_closes_is_hung_up_on() -> None:
+    """A connection may be accepted in the very turn of the loop in which listening ends."""
+    async with asyncio.TaskGroup() as tasks:
+        door = _Door(Mock(), Peers(check_uid=True), tasks, Deadlines(1, 1, 1), 10)
+        door.close()
+    transport = Mock(spec=asyncio.Transport)
+    door.receive(transport)
+    transport.abort.assert_called_once_with()
