@@ -309,7 +309,7 @@ def test_every_user_passes_where_the_check_is_off(start_daemon: StartDaemon) -> 
 async def test_who_comes_while_it_closes_is_hung_up_on() -> None:
     """A connection may be accepted in the very turn of the loop in which listening ends."""
     async with asyncio.TaskGroup() as tasks:
-        door = _Door(Mock(), Peers(check_uid=True), tasks, Deadlines(1, 1, 1), 10)
+        door = _Door(Mock(), Mock(), tasks, Deadlines(1, 1, 1), 10)
         door.close()
     transport = Mock(spec=asyncio.Transport)
     door.receive(transport)
