@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +55,24 @@ class Talk:
     @property
     def status(self) -> int:
         return int(self.head.split()[1])
+
+
+@contextmanager
+def opened(paths: Iterable[Path], mode: int) -> Iterator[None]:
+    """Give ``paths`` below the temporary folder another mode, for as long as the block lasts."""
+    temporary = Path(tempfile.gettempdir())
+    before = {
+        path: stat.S_IMODE(path.stat().st_mode)
+        for path in paths
+        if temporary in path.parents and path.stat().st_uid == os.getuid()
+    }
+    try:
+        for path in before:
+            path.chmod(mode)
+        yield
+    finally:
+        for path, was in before.items():
+            path.chmod(was)
 
 
 def command_of(program: str, uid: int | None, *arguments: object) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 
 from sgoped.daemon.unix_socket import listen_unix
 from tests.conftest import StartDaemon
-from tests.daemon.people import ANOTHER, command_of, only_root
+from tests.daemon.people import ANOTHER, command_of, only_root, opened
 from tests.processes import DaemonProcess
 
 LONG = "x" * 100
@@ -105,10 +105,8 @@ def test_another_user_cannot_open_it_whatever_the_folder_allows(daemon: DaemonPr
         "except PermissionError: print('no', end='')\n"
     )
     path = Path(daemon.server["socket"])
-    for folder in (path.parent, *path.parent.parents):
-        if str(folder).startswith("/tmp/") and folder.stat().st_uid == os.getuid():
-            folder.chmod(0o755)
-    told = subprocess.run(command_of(program, ANOTHER, path), capture_output=True, check=True)
+    with opened(path.parents, 0o755):
+        told = subprocess.run(command_of(program, ANOTHER, path), capture_output=True, check=True)
     assert told.stdout == b"no"
 
 
@@ -116,17 +114,15 @@ def test_another_user_cannot_open_it_whatever_the_folder_allows(daemon: DaemonPr
 def test_another_user_is_refused_even_if_its_mode_lets_them(daemon: DaemonProcess) -> None:
     """Such as a person, or a program, that changes modes without thinking."""
     path = Path(daemon.server["socket"])
-    for each in (path, path.parent, *path.parent.parents):
-        if str(each).startswith("/tmp/") and each.stat().st_uid == os.getuid():
-            each.chmod(0o777)
     program = (
         "client = socket.socket(socket.AF_UNIX); client.connect(sys.argv[2])\n"
         "client.sendall(b'GET /health HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n')\n"
         "print(client.recv(65536).decode())\n"
     )
-    told = subprocess.run(
-        command_of(program, ANOTHER, path), capture_output=True, text=True, check=True
-    )
+    with opened([path, *path.parents], 0o777):
+        told = subprocess.run(
+            command_of(program, ANOTHER, path), capture_output=True, text=True, check=True
+        )
     assert status(told.stdout) == 403
     assert "peer_refused" in told.stdout
 
