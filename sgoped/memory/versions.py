@@ -43,6 +43,8 @@ from sgoped.memory.version_files import (
 
 _RENAMED = "renamed"
 MAX_VERSIONS = 50_000
+# So many directories are known to be on the disk; one that is forgotten costs another flush.
+MAX_SYNCED = 4_096
 # Pruned to a little less than the limit, so that the next save need not look at all of them.
 _PRUNED_SHARE = 0.95
 
@@ -61,7 +63,8 @@ class Versions:
         self._lock = threading.Lock()
         self._held: tuple[int, int] | None = None
         self._last_ns = 0
-        self._synced: set[Path] = set()
+        self._synced: set[str] = set()
+        self._is_synced = False
 
     def keep(self, path: str, data: bytes, reason: str, *, mode: int = 0o644) -> str:
         """Keep ``data`` as the newest version of ``path``; durable on return.
@@ -225,16 +228,18 @@ class Versions:
         store_version(version, data, directory)
 
     def _make_durable(self, directory: Path) -> None:
-        """Create a directory, and flush the names of all that lead to it, once in a lifetime."""
-        if directory in self._synced and directory.is_dir():
+        """Create a directory, and flush the names of all that lead to it, once in a while."""
+        if directory.name in self._synced and directory.is_dir():
             return
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
-        if self._dir not in self._synced:
+        if not self._is_synced:
             sync_directory(self._dir.parent)
-            self._synced.add(self._dir)
+            self._is_synced = True
         sync_directory(self._dir)
-        self._synced.add(directory)
+        if len(self._synced) >= MAX_SYNCED:
+            self._synced.clear()
+        self._synced.add(directory.name)
 
     def _count_and_bytes(self) -> tuple[int, int]:
         if self._held is None:
@@ -311,4 +316,4 @@ class Versions:
         for directory in self._directories():
             with suppress(OSError):
                 directory.rmdir()
-                self._synced.discard(directory)
+                self._synced.discard(directory.name)

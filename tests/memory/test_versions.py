@@ -319,3 +319,14 @@ def test_a_rename_makes_no_room_and_so_need_not_go(tmp_path: Path) -> None:
     for _ in range(5):
         versions.keep("a", bytes(60), "overwritten")
     assert [one.reason for one in versions.newest(9)] == ["overwritten", "renamed"]
+
+
+def test_what_is_known_of_directories_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sgoped.memory.versions.MAX_SYNCED", 8)
+    versions = Versions(tmp_path / "versions", 10**6)
+    for number in range(30):
+        versions.keep(f"{number}.txt", b"old", "deleted")
+    assert len(versions._synced) <= 8
+    assert [versions.read(kept.path, kept.version) for kept in versions.newest(99)] == [b"old"] * 30
