@@ -44,7 +44,7 @@ from sgoped.memory.version_files import (
 _RENAMED = "renamed"
 MAX_VERSIONS = 50_000
 # So many directories are known to be on the disk; one that is forgotten costs another flush.
-MAX_SYNCED = 4_096
+MAX_SYNCED = 256
 # Pruned to a little less than the limit, so that the next save need not look at all of them.
 _PRUNED_SHARE = 0.95
 
