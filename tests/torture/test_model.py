@@ -336,8 +336,11 @@ class FileOperations(RuleBasedStateMachine):
         if status == 200:
             assert not taken
             self.disk.note_move(path, to)
-            if not is_folder:
-                self.kept[to] = sorted(self.kept.get(to, []) + self.kept.pop(path, []))
+            # What is kept goes along, of a folder also what was deleted in it.
+            below = [old for old in self.kept if old.startswith(f"{path}/")]
+            for old in below if is_folder else [path]:
+                new = to + old[len(path) :]
+                self.kept[new] = sorted(self.kept.get(new, []) + self.kept.pop(old, []))
             assert os.path.lexists(self.disk.at(to))
 
     @precondition(lambda self: any(self.kept.values()))
