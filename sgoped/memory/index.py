@@ -29,6 +29,9 @@ IDENTITY_NAME = "sgoped-identity"
 IDENTITY_BYTES = 16
 # So much is read and compared in about 30 ms.
 EAGER_CHECK_BYTES = 32_000_000
+# tantivy 0.27 remembers each file that it ever mapped, about 1.7 kB for each commit, until its index
+# is opened again.
+MAX_COMMITS_OF_ONE_OPENING = 1000
 
 Result = TypeVar("Result")
 
@@ -151,6 +154,7 @@ class SearchIndex:
         self._index.config_reader("manual")
         self._writer: tantivy.IndexWriter | None = self._index.writer(self._heap_bytes, 1)
         self.dirty = False
+        self._commits = 0
         self._reload()
 
     def _refuse_damaged(self) -> None:
@@ -289,10 +293,21 @@ class SearchIndex:
 
         def work(writer: tantivy.IndexWriter) -> None:
             writer.commit()
-            self._reload()
+            self._commits += 1
+            if self._commits < MAX_COMMITS_OF_ONE_OPENING:
+                self._reload()
+            else:
+                self._open_again(writer)
 
         self._write(work)
         self.dirty = False
+
+    def _open_again(self, writer: tantivy.IndexWriter) -> None:
+        """Let go of what tantivy keeps for as long as an index is open."""
+        # What still merges would write beside the next writer otherwise.
+        writer.wait_merging_threads()
+        self._writer = None
+        self._open()
 
     def pids(self) -> set[int]:
         """What the documents that can be found have in their field ``pid``.
