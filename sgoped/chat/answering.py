@@ -14,7 +14,7 @@ from sgoped.config import Settings
 from sgoped.errors import NotFound, ServiceError
 from sgoped.llm import ModelChoice, Registry
 from sgoped.memory import Memory
-from sgoped.prompts import Prompt, assemble
+from sgoped.prompts import Prompt, Turn, assemble
 
 _CANNOT_CONNECT = frozenset({"service_unreachable"})
 
@@ -26,6 +26,25 @@ class Desk:
     memory: Memory
     registry: Registry
     settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be answered.
+
+    Attributes:
+        message: What the person typed.
+        attachments: Uploads and memory files sent along.
+        model: A model's id or unambiguous name; empty means the default.
+        history: What was said before in the same conversation, oldest first.
+        retrieve: Whether memory is looked through for what bears on the message.
+    """
+
+    message: str
+    attachments: tuple[Attachment, ...] = ()
+    model: str = ""
+    history: tuple[Turn, ...] = ()
+    retrieve: bool = False
 
 
 def choose_model(registry: Registry, name: str) -> ModelChoice | None:
@@ -42,9 +61,7 @@ def choose_model(registry: Registry, name: str) -> ModelChoice | None:
         raise NotFound(f"Model '{name}' not available", code=error.code) from None
 
 
-async def answer(
-    run: Run, desk: Desk, message: str, attachments: tuple[Attachment, ...], model: str
-) -> End:
+async def answer(run: Run, desk: Desk, question: Question) -> End:
     """Answer one message into ``run``; returns the end.
 
     Where no service can be reached, and no other model is usable, memory answers alone. A model
@@ -55,8 +72,9 @@ async def answer(
         ServiceError: The model failed.
         InvalidInput: The attachments are too many.
     """
-    choice = choose_model(desk.registry, model)
-    gathered = await gather_context(desk.memory, message, attachments)
+    choice = choose_model(desk.registry, question.model)
+    message = question.message
+    gathered = await gather_context(desk.memory, message, question.attachments)
     if choice is None:
         return await _from_memory(run, desk, message, gathered)
     relay = Relay(run)
@@ -80,6 +98,7 @@ async def _ask(
         notes = (*gathered.notes, *prompt.notes)
         run.add(ContextTold(prompt.items, unavailable, notes, prompt.tokens, window, time.time()))
     await relay.play(choice.stream(prompt.messages, context_tokens=window))
+    run.add(relay.pace.told(choice.id, prompt.tokens, relay.usage))
 
 
 async def _assembled(

@@ -7,12 +7,12 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from sgoped.actions import ActionRegistry
 from sgoped.chat.acting import Order, act, execute
-from sgoped.chat.answering import Desk, answer, choose_model
+from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
 from sgoped.chat.events import ActionStarted, Cancelled, Completed, End, Failed, Started
 from sgoped.chat.run import STOPPED, Run, RunInfo, outcome
@@ -36,6 +36,10 @@ class ChatRequest:
         stream_id: What the client will stop it by; empty when it never will.
         selected_action: An action's label, when the message is for it.
         knowledge_filename: The name that the person gave for what the action makes.
+        conversation_id: The conversation to go on with; empty: the message stands alone.
+        durable: Whether the client may leave and come back to the run.
+        context: ``auto`` to look through memory for what bears on the message, ``given`` not to;
+            None leaves it to the settings.
     """
 
     message: str
@@ -44,6 +48,9 @@ class ChatRequest:
     stream_id: str = ""
     selected_action: str | None = None
     knowledge_filename: str | None = None
+    conversation_id: str = ""
+    durable: bool = False
+    context: Literal["auto", "given"] | None = None
 
 
 class Chat:
@@ -73,6 +80,9 @@ class Chat:
             model=self._model_id(request.model),
             action=order.action.name if order else "",
             started_at=time.time(),
+            message=request.message,
+            conversation_id=request.conversation_id,
+            durable=request.durable,
         )
         run = Run(info)
         run.add(
@@ -138,7 +148,8 @@ class Chat:
     ) -> Callable[[], Awaitable[End]]:
         if order is not None:
             return lambda: act(run, self._desk, order, self._tasks)
-        return lambda: answer(run, self._desk, request.message, request.attachments, request.model)
+        question = Question(request.message, request.attachments, request.model)
+        return lambda: answer(run, self._desk, question)
 
     def _order(self, request: ChatRequest) -> tuple[Order | None, str]:
         """The action that is asked for, by selection or by a leading command; and what is wrong."""

@@ -1,14 +1,15 @@
 """What happens in a run, in the order a client sees it: a closed union of frozen events.
 
-Of an answer: ``Started, ContextTold?, Content*, end``. Of an action: ``ActionStarted,
-ContextTold?, ActionCompleted, Content+, end``, or without the completion when it failed. The end
-is exactly one of ``Completed``, ``Cancelled`` and ``Failed``, and last. Times are unix seconds.
+Of an answer: ``Started, ServiceTold*, ContextTold?, Content*, Citations?, UsageTold?, end``. Of an
+action: ``ActionStarted, ContextTold?, ActionCompleted, Content+, end``, or without the completion
+when it failed. The end is exactly one of ``Completed``, ``Cancelled`` and ``Failed``, and last.
+Times are unix seconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sgoped.prompts import ContextItem
 
@@ -64,9 +65,88 @@ class Content:
     """The next piece of the answer, never empty.
 
     Thinking stands between two events whose texts are exactly ``<think>`` and ``</think>``.
+
+    Attributes:
+        text: The piece.
+        at: When.
+        part: Whether it is answer, thought, or one of the two tags around thoughts.
     """
 
     text: str
+    at: float
+    part: Literal["answer", "thought", "tag"] = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A place that the answer names.
+
+    Attributes:
+        text: As the answer has it, such as ``[notes/plan.md:12-14]``.
+        path: The file, relative to the memory folder; empty where none is meant that was sent.
+        name: The upload's name or the file's label.
+        line_start: First line, from 1; None where the answer names none.
+        line_end: Last line.
+        resolved: Whether these lines were really sent to the model.
+        reason: Why not; empty when they were.
+    """
+
+    text: str
+    path: str
+    name: str
+    line_start: int | None
+    line_end: int | None
+    resolved: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citations:
+    """The places that an answer names, each once, in the order of the answer."""
+
+    citations: tuple[Citation, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTold:
+    """What an answer took.
+
+    Attributes:
+        model: Which model gave it.
+        prompt_tokens: What the service counted; None when it did not tell.
+        completion_tokens: Likewise.
+        estimated_prompt_tokens: What had been estimated before.
+        first_token_seconds: From asking until the first token; None when none came.
+        seconds: From asking until the end.
+        tokens_per_second: Between the first token and the end; None when it cannot be known.
+        at: When.
+    """
+
+    model: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    estimated_prompt_tokens: int
+    first_token_seconds: float | None
+    seconds: float
+    tokens_per_second: float | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTold:
+    """What a person should know of the service: another model answers, it is asked again.
+
+    Attributes:
+        message: For the person.
+        model: The model that is asked now; empty when there is none.
+        failed_model: The one that could not answer; empty when none failed.
+        at: When.
+    """
+
+    message: str
+    model: str
+    failed_model: str
     at: float
 
 
@@ -95,4 +175,14 @@ class Failed:
 
 
 End = Completed | Cancelled | Failed
-RunEvent = Started | ContextTold | ActionStarted | ActionCompleted | Content | End
+RunEvent = (
+    Started
+    | ContextTold
+    | ServiceTold
+    | ActionStarted
+    | ActionCompleted
+    | Content
+    | Citations
+    | UsageTold
+    | End
+)

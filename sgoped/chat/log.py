@@ -70,8 +70,8 @@ class RunLog:
         self._drained.set()
         return ticket
 
-    async def read(self, ticket: int) -> list[RunEvent]:
-        """All events that this reader has not taken, at least one; waits for it.
+    async def read(self, ticket: int) -> list[tuple[int, RunEvent]]:
+        """All events that this reader has not taken, numbered, at least one; waits for it.
 
         They count as taken once the reader reads again: until then it is busy with them.
         """
@@ -79,7 +79,7 @@ class RunLog:
         while position == self.last:
             self._grown.clear()
             await self._grown.wait()
-        return self._events[position - self._shed :]
+        return list(enumerate(self._events[position - self._shed :], start=position + 1))
 
     def take(self, ticket: int, number: int) -> None:
         """Note that a reader is done with the next ``number`` events; old ones may be shed."""

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from sgoped.chat.events import Content
+from sgoped.chat.pace import Pace
 from sgoped.chat.run import Run
 from sgoped.errors import ServiceError
-from sgoped.llm import Finished, ReasoningDelta, StreamEvent, TextDelta
+from sgoped.llm import Finished, ReasoningDelta, StreamEvent, TextDelta, Usage
 
 THINK = "<think>"
 END_THINK = "</think>"
@@ -22,12 +23,16 @@ class Relay:
         said: Whether the model wrote anything but thoughts.
         began: Whether the model wrote anything at all.
         finished: Its last word, ``None`` until then.
+        usage: What the service counted, ``None`` until it told.
+        pace: When it was asked, and when it said what.
     """
 
     def __init__(self, run: Run) -> None:
         self.said = False
         self.began = False
         self.finished: Finished | None = None
+        self.usage: Usage | None = None
+        self.pace = Pace()
         self._run = run
         self._thinking = False
 
@@ -64,17 +69,21 @@ class Relay:
                 pieces.append(event.text)
             elif isinstance(event, Finished):
                 self.finished = event
+            else:
+                self.usage = event
         self._say(pieces)
 
     def _say(self, pieces: list[str]) -> None:
         text = "".join(pieces)
         pieces.clear()
         if text:
-            self.began = True
+            if not self.began:
+                self.began = True
+                self.pace.note_first()
             self.said = self.said or not self._thinking
-            self._run.add(Content(text, time.time()))
+            self._run.add(Content(text, time.time(), "thought" if self._thinking else "answer"))
 
     def _set_thinking(self, *, thinking: bool) -> None:
         if thinking is not self._thinking:
             self._thinking = thinking
-            self._run.say(THINK if thinking else END_THINK)
+            self._run.add(Content(THINK if thinking else END_THINK, time.time(), "tag"))

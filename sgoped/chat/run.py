@@ -16,17 +16,32 @@ UNEXPECTED = "Something went wrong inside sgoped; its log says where. Nothing wa
 STOPPED = "Stopped."
 LEFT = "Nobody follows this answer any more."
 UNFOLLOWED_SECONDS = 60.0
+MAX_TEXT_CHARS = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run as lists show it; ``started_at`` in unix seconds."""
+    """A run as lists show it.
+
+    Attributes:
+        id: Unique, made by us.
+        stream_id: Chosen by the client; the run's own id when it chose none.
+        model: The model's id; empty when there is none.
+        action: The action's name; empty for an answer.
+        started_at: In unix seconds.
+        message: What the person typed.
+        conversation_id: The conversation that it belongs to; empty when it stands alone.
+        durable: Whether it goes on when nobody follows it.
+    """
 
     id: str
     stream_id: str
     model: str
     action: str
     started_at: float
+    message: str = ""
+    conversation_id: str = ""
+    durable: bool = False
 
 
 class Run:
@@ -47,6 +62,8 @@ class Run:
         self._unfollowed: asyncio.TimerHandle | None = None
         self._reason = ""
         self._kept = ""
+        self._said: list[str] = []
+        self._said_chars = 0
 
     @property
     def id(self) -> str:
@@ -62,6 +79,11 @@ class Run:
     def end(self) -> End | None:
         """The terminal event, once there is one."""
         return self._end
+
+    @property
+    def text(self) -> str:
+        """What was answered up to now, without any thinking; at most ``MAX_TEXT_CHARS`` of it."""
+        return "".join(self._said)[:MAX_TEXT_CHARS]
 
     # -- for who makes the answer
 
@@ -86,9 +108,11 @@ class Run:
         """Append an event at once; not the end, and nothing behind the end."""
         if self._end is None:
             self._log.append(event)
+            if isinstance(event, Content) and event.part == "answer":
+                self._hold(event.text)
 
     def say(self, text: str) -> None:
-        """Append content, unless it is empty."""
+        """Append a piece of the answer, unless it is empty."""
         if text:
             self.add(Content(text, time.time()))
 
@@ -110,8 +134,8 @@ class Run:
 
     # -- for who follows it
 
-    async def follow(self, after: int = 0) -> AsyncGenerator[Sequence[RunEvent], None]:
-        """Yield batches of events until the end, which is the last of them.
+    async def follow(self, after: int = 0) -> AsyncGenerator[Sequence[tuple[int, RunEvent]], None]:
+        """Yield batches of numbered events until the end, which is the last of them.
 
         The run waits while a follower is too far behind. When the last one leaves before the
         end, the run is cancelled, since nobody wants its answer.
@@ -141,6 +165,11 @@ class Run:
             self._task.cancel()
 
     # -- inside
+
+    def _hold(self, text: str) -> None:
+        if self._said_chars < MAX_TEXT_CHARS:
+            self._said.append(text)
+            self._said_chars += len(text)
 
     def _is_over(self, ticket: int) -> bool:
         return self._end is not None and self._log.has_taken_all(ticket)

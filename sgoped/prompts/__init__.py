@@ -9,6 +9,7 @@ from sgoped.prompts.context import (
     best_passages,
 )
 from sgoped.prompts.fences import MATERIAL_RULE, estimate_tokens, fence_for, fenced, one_line
+from sgoped.prompts.history import Turn
 from sgoped.prompts.naming import (
     DEFAULT_NAME,
     file_name_messages,
@@ -30,6 +31,7 @@ __all__ = [
     "Origin",
     "Prompt",
     "Reference",
+    "Turn",
     "assemble",
     "best_passages",
     "estimate_tokens",

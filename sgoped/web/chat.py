@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import asdict
-from typing import Any
 
 from aiohttp import web
 
-from sgoped.chat import (
-    ActionCompleted,
-    ActionStarted,
-    Attachment,
-    Cancelled,
-    ChatRequest,
-    Completed,
-    Content,
-    ContextTold,
-    Failed,
-    Run,
-    RunEvent,
-    Started,
-    name_file,
-)
+from sgoped.chat import Attachment, ChatRequest, Run, name_file
 from sgoped.unexpected import log_unexpected
 from sgoped.web.endpoint import EVENT_STREAM, endpoint, read_body
 from sgoped.web.keys import CHAT, LIVE, REGISTRY, SETTINGS
 from sgoped.web.replies import ChatStatusReply, FilenameReply, StopReply, StreamEventReply
+from sgoped.web.run_events import framed
 from sgoped.web.schemas import AttachmentBody, ChatBody, Previews, StopChat
 from sgoped.web.sse import ClientLost, EventStream, Framed
 from sgoped.web.wire import reply
@@ -58,14 +43,14 @@ async def stream_chat(request: web.Request) -> web.StreamResponse:
     try:
         await stream.open()
         run = app[CHAT].start(chat_request(body))
-        await _follow(request, stream, run)
+        await _follow(request, stream, run, typed=body.events == "typed")
         await stream.close()
     except ClientLost:
         pass
     return stream.response
 
 
-async def _follow(request: web.Request, stream: EventStream, run: Run) -> None:
+async def _follow(request: web.Request, stream: EventStream, run: Run, *, typed: bool) -> None:
     """Send the run's events until its last; whatever happens, the run does not outlive this."""
 
     async def end() -> None:
@@ -75,7 +60,7 @@ async def _follow(request: web.Request, stream: EventStream, run: Run) -> None:
         try:
             async with stream.kept_alive(), aclosing(run.follow()) as batches:
                 async for batch in batches:
-                    await stream.send([Framed(event_json(event)) for event in batch])
+                    await stream.send(framed(batch, typed=typed))
         except ClientLost:
             raise
         except Exception as error:  # noqa: BLE001 - a stream ends with an event, never a reset
@@ -95,6 +80,9 @@ def chat_request(body: ChatBody) -> ChatRequest:
         stream_id=body.stream_id or "",
         selected_action=body.selected_action or None,
         knowledge_filename=body.knowledge_filename or None,
+        conversation_id=body.conversation_id or "",
+        durable=body.durable,
+        context=body.context,
     )
 
 
@@ -104,34 +92,6 @@ def attachments(bodies: Sequence[AttachmentBody]) -> tuple[Attachment, ...]:
         Attachment(body.name, body.content, None if body.size is None else int(body.size))
         for body in bodies
     )
-
-
-def event_json(event: RunEvent) -> dict[str, Any]:
-    """One event of a run, as the front end reads it."""
-    match event:
-        case Content(text=text, at=at):
-            return {"type": "content", "content": text, "timestamp": at}
-        case Started(model=model, at=at):
-            return {"type": "start", "model": model, "timestamp": at}
-        case ActionStarted(action=action, at=at):
-            return {"type": "action_start", "action": action, "timestamp": at}
-        case ActionCompleted(action=action, result=result, at=at):
-            return {"type": "action_complete", "action": action, "result": result, "timestamp": at}
-        case ContextTold():
-            told = asdict(event)
-            return {"type": "context", "timestamp": told.pop("at"), **told}
-        case _:
-            return _end_json(event)
-
-
-def _end_json(event: Completed | Cancelled | Failed) -> dict[str, Any]:
-    match event:
-        case Completed(at=at, reason=reason):
-            return {"type": "complete", "timestamp": at, "reason": reason}
-        case Cancelled(message=message, at=at):
-            return {"type": "cancelled", "message": message, "timestamp": at}
-        case Failed(message=message, at=at):
-            return {"type": "error", "message": message, "timestamp": at}
 
 
 @endpoint("chat", body=StopChat, returns=StopReply)

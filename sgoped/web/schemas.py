@@ -142,6 +142,21 @@ class ChatBody(Body):
         str | None, Field(max_length=MAX_ID_CHARS, description="An action's label.")
     ] = None
     knowledge_filename: Annotated[str | None, Field(max_length=MAX_PATH_CHARS)] = None
+    conversation_id: Annotated[
+        str | None,
+        Field(max_length=MAX_ID_CHARS, description="Empty: the message stands alone."),
+    ] = None
+    durable: Annotated[
+        bool, Field(description="Go on when the client leaves; it comes back to the run.")
+    ] = False
+    events: Annotated[
+        Literal["typed"] | None,
+        Field(description="`typed`: also thinking, context, usage, citations, service."),
+    ] = None
+    context: Annotated[
+        Literal["auto", "given"] | None,
+        Field(description="`auto`: look through memory for what bears on the message."),
+    ] = None
 
 
 class StopChat(Body):

@@ -23,7 +23,7 @@ from sgoped.chat import (
 )
 from sgoped.errors import NotFound
 from sgoped.events import RunEnded, RunStarted
-from tests.chat.world import World, events_of, names, open_world, said_in
+from tests.chat.world import World, events_of, followed, names, open_world, said_in
 from tests.fakes.scripts import Script
 
 TEXT = "The walrus sleeps at noon. " * 8
@@ -297,5 +297,5 @@ async def test_an_action_can_change_only_what_it_saved_itself(world: World) -> N
 
 async def test_the_action_start_is_the_first_event_at_once(world: World) -> None:
     run = world.chat.start(ChatRequest("x", selected_action="add_knowledge"))
-    async with aclosing(run.follow()) as batches:
+    async with aclosing(followed(run)) as batches:
         assert names(await anext(batches)) == ["ActionStarted"]

@@ -22,7 +22,7 @@ from sgoped.chat import (
     answering,
 )
 from sgoped.prompts import assemble
-from tests.chat.world import World, events_of, names, open_world, said_in
+from tests.chat.world import World, events_of, followed, names, open_world, said_in
 from tests.fakes.scripts import Script
 
 
@@ -38,7 +38,7 @@ async def test_a_plain_message_is_sent_as_it_is_and_answered(served: World) -> N
 async def test_the_start_is_told_before_anything_is_asked(served: World) -> None:
     served.upstream.behave(Script(gate_at=-1))
     run = served.chat.start(ChatRequest("hi"))
-    async with aclosing(run.follow()) as batches:
+    async with aclosing(followed(run)) as batches:
         first = await anext(batches)
         assert [(type(event), getattr(event, "model", "")) for event in first] == [
             (Started, "s/beta")
@@ -120,7 +120,7 @@ async def test_stopping_what_is_unknown_is_false(world: World) -> None:
 
 async def test_stopping_what_has_said_its_end_this_moment_is_false(served: World) -> None:
     run = served.chat.start(ChatRequest("hi", stream_id="x"))
-    async with aclosing(run.follow()) as batches:
+    async with aclosing(followed(run)) as batches:
         async for batch in batches:
             if isinstance(batch[-1], Completed):
                 assert served.chat.stop("x") is False
@@ -130,7 +130,7 @@ async def test_stopping_what_has_said_its_end_this_moment_is_false(served: World
 async def test_the_last_follower_leaving_closes_the_upstream(served: World) -> None:
     served.upstream.behave(Script(gate_at=1))
     run = served.chat.start(ChatRequest("hi"))
-    async with aclosing(run.follow()) as batches:
+    async with aclosing(followed(run)) as batches:
         async for batch in batches:
             if said_in(batch):
                 break

@@ -20,14 +20,14 @@ async def test_a_reader_gets_everything_in_order_and_waits_for_more() -> None:
     ticket = log.join()
     log.append(content(1))
     log.append(content(2))
-    assert await log.read(ticket) == [content(1), content(2)]
+    assert await log.read(ticket) == [(1, content(1)), (2, content(2))]
     log.take(ticket, 2)
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(log.read(ticket))
         await asyncio.sleep(0)
         assert not waiting.done()
         log.append(content(3))
-    assert waiting.result() == [content(3)]
+    assert waiting.result() == [(3, content(3))]
 
 
 async def test_a_writer_waits_for_the_slowest_reader() -> None:
@@ -72,10 +72,10 @@ async def test_a_late_reader_begins_with_what_is_kept() -> None:
         log.append(content(number, 100))
         log.take(ticket, len(await log.read(ticket)))
     late = await log.read(log.join())
-    assert late[-1] == content(99, 100)
+    assert late[-1] == (100, content(99, 100))
     assert len(late) < 100
     last = await log.read(log.join(after=99))
-    assert last == [content(99, 100)]
+    assert last == [(100, content(99, 100))]
 
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(0, 2000))
@@ -84,7 +84,7 @@ async def test_whatever_the_interleaving_every_reader_sees_every_event(
 ) -> None:
     log = RunLog(max_kept_bytes=max_kept_bytes)
     tickets = [log.join(), log.join()]
-    seen: list[list[object]] = [[], []]
+    seen: list[list[tuple[int, object]]] = [[], []]
     written = 0
     for step in steps:
         if step > 1:
@@ -97,5 +97,5 @@ async def test_whatever_the_interleaving_every_reader_sees_every_event(
     for reader, ticket in enumerate(tickets):
         if not log.has_taken_all(ticket):
             seen[reader] += await log.read(ticket)
-        numbers = [int(str(getattr(event, "text", "")).strip(".")) for event in seen[reader]]
-        assert numbers == list(range(1, written + 1))
+        texts = [int(str(getattr(event, "text", "")).strip(".")) for _, event in seen[reader]]
+        assert texts == list(range(1, written + 1)) == [number for number, _ in seen[reader]]

@@ -18,7 +18,7 @@ from sgoped.chat.log import MAX_KEPT_BYTES, MAX_UNREAD_BYTES, RunLog
 from sgoped.chat.relay import Relay
 from sgoped.errors import ServiceError
 from sgoped.llm import Finished, ReasoningDelta, StreamEvent, TextDelta, Usage
-from tests.chat.world import ENDS, events_of, said_in
+from tests.chat.world import ENDS, events_of, followed, said_in
 
 Work = Callable[[], Awaitable[End]]
 
@@ -122,7 +122,7 @@ async def test_an_ended_run_can_be_followed_again_from_a_number() -> None:
     for text in "abc":
         run.say(text)
     run.finish(Completed(1.0))
-    async with aclosing(run.follow(after=2)) as batches:
+    async with aclosing(followed(run, after=2)) as batches:
         events = [event async for batch in batches for event in batch]
     assert said_in(events) == "c"
     assert events[-1] == Completed(1.0)
@@ -149,9 +149,9 @@ async def test_one_of_two_followers_leaving_changes_nothing() -> None:
 
     async with asyncio.TaskGroup() as tasks:
         begin(run, tasks, work)
-        async with aclosing(run.follow()) as staying:
+        async with aclosing(followed(run)) as staying:
             assert said_in(await anext(staying)) == "x"
-            async with aclosing(run.follow()) as leaving:
+            async with aclosing(followed(run)) as leaving:
                 assert said_in(await anext(leaving)) == "x"
             go.set()
             assert list(await anext(staying)) == [Completed(1.0)]
@@ -174,7 +174,7 @@ async def test_a_stalled_follower_holds_the_stream_and_memory_stays_flat() -> No
 
     async with asyncio.TaskGroup() as tasks:
         begin(run, tasks, work)
-        async with aclosing(run.follow()) as batches:
+        async with aclosing(followed(run)) as batches:
             await anext(batches)
             for _ in range(5000):
                 await asyncio.sleep(0)
@@ -217,7 +217,7 @@ async def played(script: list[list[Any]]) -> AsyncGenerator[Sequence[StreamEvent
 
 async def follow_for(run: Run, batches_to_take: int | None) -> None:
     taken = 0
-    async with aclosing(run.follow()) as batches:
+    async with aclosing(followed(run)) as batches:
         async for _ in batches:
             if taken == batches_to_take:
                 return

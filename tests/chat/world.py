@@ -18,6 +18,7 @@ from sgoped.chat import (
     Failed,
     Run,
     RunEvent,
+    UsageTold,
     open_chat,
 )
 from sgoped.config import Settings
@@ -94,9 +95,19 @@ async def open_world(home: Path, **settings: Any) -> AsyncGenerator[World]:
         yield World(memory, registry, actions, chat, bus, upstream, configured)
 
 
+async def followed(run: Run, after: int = 0) -> AsyncGenerator[list[RunEvent]]:
+    """The batches of ``Run.follow`` without their numbers, which rise by one."""
+    last = after
+    async with aclosing(run.follow(after)) as batches:
+        async for batch in batches:
+            assert [number for number, _ in batch] == list(range(last + 1, last + 1 + len(batch)))
+            last += len(batch)
+            yield [event for _, event in batch]
+
+
 async def events_of(run: Run) -> list[RunEvent]:
     """Everything a run tells, having checked that it ends once, and last."""
-    async with aclosing(run.follow()) as batches:
+    async with aclosing(followed(run)) as batches:
         events = [event async for batch in batches for event in batch]
     assert [event for event in events if isinstance(event, ENDS)] == events[-1:]
     return events
@@ -105,7 +116,7 @@ async def events_of(run: Run) -> list[RunEvent]:
 async def until(run: Run, text: str) -> None:
     """Follow a run as another reader until ``text`` was said."""
     said = ""
-    async with aclosing(run.follow()) as batches:
+    async with aclosing(followed(run)) as batches:
         async for batch in batches:
             said += said_in(batch)
             if text in said:
@@ -117,6 +128,6 @@ def said_in(events: Any) -> str:
 
 
 def names(events: Any) -> list[str]:
-    """The kinds of events, neighbouring equal ones as one."""
-    kinds = [type(event).__name__ for event in events]
+    """The kinds of events but usage, neighbouring equal ones as one."""
+    kinds = [type(event).__name__ for event in events if not isinstance(event, UsageTold)]
     return [kind for at, kind in enumerate(kinds) if kind not in kinds[at - 1 : at] or at == 0]

@@ -55,10 +55,10 @@ async def test_the_wire_is_one_data_line_and_a_blank_one(
     assert b"\r" not in raw
     *blocks, rest = raw.split(b"\n\n")
     assert rest == b""
-    for block in blocks:
-        for line in block.split(b"\n"):
-            assert line.startswith((b"data: {", b":", b"id: ", b"event: "))
-    stream.events += [json.loads(block[6:]) for block in blocks if block.startswith(b"data: ")]
+    lines = [line for block in blocks for line in block.split(b"\n")]
+    for line in lines:
+        assert line.startswith((b"data: {", b":", b"id: ", b"event: "))
+    stream.events += [json.loads(line[6:]) for line in lines if line.startswith(b"data: ")]
     check_events(stream.events)
     assert text_of(stream.events) == "".join(WORDS)
 
@@ -148,7 +148,9 @@ async def test_a_file_that_is_not_there_is_told_and_the_rest_answered(
     page: Page, model: Model, upstream: Upstream
 ) -> None:
     attachments = [file("missing.md"), file("garden.md")]
-    events = await page.chat("what is there?", model=model.id, attachments=attachments)
+    events = await page.chat(
+        "what is there?", model=model.id, attachments=attachments, events="typed"
+    )
     assert events[-1]["type"] == "complete"
     (told,) = [event for event in events if event["type"] == "context"]
     assert [line for line in told["missing"] if "missing.md" in line]
@@ -160,7 +162,10 @@ async def test_a_big_file_is_not_cut_in_silence(
     page: Page, model: Model, upstream: Upstream
 ) -> None:
     events = await page.chat(
-        "what of zeppelins in line 31234?", model=model.id, attachments=[file("long.log")]
+        "what of zeppelins in line 31234?",
+        model=model.id,
+        attachments=[file("long.log")],
+        events="typed",
     )
     (told,) = [event for event in events if event["type"] == "context"]
     (item,) = told["items"]

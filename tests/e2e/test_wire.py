@@ -177,7 +177,9 @@ async def test_uploads_travel_in_the_chat(
         {"type": "file", "name": f"upload{n}.txt", "content": content, "size": len(content)}
         for n in range(4)
     ]
-    events = await page.chat("what is it?", model=services["openai"], attachments=files)
+    events = await page.chat(
+        "what is it?", model=services["openai"], attachments=files, events="typed"
+    )
     assert events[-1]["type"] == "complete"
     assert all(f"upload{n}.txt" in upstream.prompts[0] for n in range(4))
     (told,) = [event for event in events if event["type"] == "context"]

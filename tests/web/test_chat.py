@@ -20,8 +20,8 @@ from sgoped.chat import (
     Started,
 )
 from sgoped.web import replies
-from sgoped.web.chat import event_json
 from sgoped.web.keys import CHAT
+from sgoped.web.run_events import event_json
 from tests.fakes.scripts import Script
 from tests.fakes.upstream import FakeUpstream
 from tests.web.conftest import Client
@@ -61,11 +61,11 @@ async def test_every_event_is_one_data_line_and_a_blank_one(
         raw = await response.read()
     *events, rest = raw.split(b"\n\n")
     assert rest == b""
-    for event in events:
-        assert event.startswith(b"data: ")
-        assert b"\n" not in event
-        assert b"\r" not in event
-    parsed = [json.loads(event[6:]) for event in events]
+    lines = [event.split(b"\n") for event in events]
+    numbers = [int(number.removeprefix(b"id: ")) for number, _ in lines]
+    assert numbers == sorted(set(numbers))
+    assert all(data.startswith(b"data: ") and b"\r" not in data for _, data in lines)
+    parsed = [json.loads(data[6:]) for _, data in lines]
     assert text_of(parsed) == "one\ntwo\r\né\u2028"
     for event in parsed:
         check(replies.StreamEventReply, event)
@@ -172,7 +172,7 @@ async def test_a_broken_run_still_ends_with_an_event(
         run = real_start(request)
 
         async def follow(after: int = 0) -> AsyncIterator[Any]:
-            yield [Started("m", 1.0)]
+            yield [(1, Started("m", 1.0))]
             raise RuntimeError
 
         monkeypatch.setattr(run, "follow", follow)
@@ -212,4 +212,4 @@ async def test_a_broken_run_still_ends_with_an_event(
     ],
 )
 def test_each_event_has_its_wire_form(event: Any, sent: dict[str, Any]) -> None:
-    assert event_json(event) == sent
+    assert event_json(event, typed=True) == sent
