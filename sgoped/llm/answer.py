@@ -182,7 +182,8 @@ def written(value: Any) -> str:
 def thought(message: JsonObject) -> str:
     """The thinking in a message, whichever of the usual fields it is in."""
     for field in REASONING_FIELDS:
-        value = message.get(field)
-        if isinstance(value, str) and value:
-            return value
+        if field in message:
+            value = message[field]
+            if isinstance(value, str) and value:
+                return value
     return ""

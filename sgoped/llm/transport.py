@@ -23,6 +23,7 @@ from sgoped.errors import ServiceError
 from sgoped.llm import faults
 from sgoped.llm.answer import Answer
 from sgoped.llm.decode import JsonObject, parse_object
+from sgoped.llm.patience import Patience
 from sgoped.llm.resolver import GuardedResolver
 from sgoped.llm.service import Timeouts
 from sgoped.llm.types import StreamEvent
@@ -117,9 +118,10 @@ class Transport:
             ServiceError: After everything that had arrived was yielded.
         """
         response, deadline = await self._open(url, body)
+        patience = Patience(response.content)
         try:
             while not answer.ended:
-                data, failure = await self._read(response, answer, deadline)
+                data, failure = await self._read(patience, response, answer, deadline)
                 for start in range(0, len(data), MAX_FED_BYTES):
                     if start:
                         await asyncio.sleep(0)
@@ -132,6 +134,7 @@ class Transport:
             if answer.failure is not None:
                 raise answer.failure
         finally:
+            patience.close()
             response.close()
 
     async def _open(self, url: URL, body: JsonObject) -> tuple[aiohttp.ClientResponse, float]:
@@ -195,7 +198,11 @@ class Transport:
                     raise
 
     async def _read(
-        self, response: aiohttp.ClientResponse, answer: Answer, deadline: float
+        self,
+        patience: Patience,
+        response: aiohttp.ClientResponse,
+        answer: Answer,
+        deadline: float,
     ) -> tuple[bytes, ServiceError | None]:
         """What arrived next (nothing: the end), and why nothing more will.
 
@@ -203,8 +210,7 @@ class Transport:
         all the same, because tokens that arrived are never lost.
         """
         try:
-            async with asyncio.timeout_at(self._deadline(answer, deadline)):
-                return await response.content.readany(), None
+            return await patience.read(self._deadline(answer, deadline)), None
         except (*faults.FOREIGN_ERRORS, RuntimeError) as error:
             kind = faults.IDLE_TIMEOUT if answer.begun else faults.FIRST_TOKEN_TIMEOUT
             return _received(response.content), faults.from_exception(error, timeout=kind)

@@ -176,3 +176,23 @@ def test_hostile_json_is_no_object(data: bytes) -> None:
 )
 def test_only_sensible_counts_count(value: object, number: int | None) -> None:
     assert whole_number(value) == number
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.booleans())
+def test_every_object_is_read_as_the_standard_library_reads_it(
+    value: dict[str, object], ascii_only: bool
+) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    assert parse_object(text) == json.loads(text.decode("utf-8", "replace"))
+
+
+def test_bytes_that_are_no_utf8_are_replaced() -> None:
+    assert parse_object(b'{"a": "x\xff"}') == {"a": "x\ufffd"}
+    assert parse_object(b'{"a": "\\ud83d"}') == {"a": "\ud83d"}
