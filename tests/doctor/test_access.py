@@ -81,6 +81,8 @@ def test_the_token_of_the_settings_is_used(
     settings(sick, f"token = {json.dumps(TOKEN)}\n")
     daemon = start_daemon(sick.path)
     assert daemon.request("GET", "/health")[0] == 401
+    sent = {"Authorization": f"Bearer {TOKEN}"}
+    assert daemon.request("POST", "/api/refresh", {}, sent)[0] == 200
     report = sick.doctor()
     assert (report.wrong(), TOKEN in json.dumps(report.findings)) == (set(), False)
     (sick.runtime / "sgoped.sock").unlink()
