@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import shutil
 import socket
 import threading
@@ -10,14 +13,20 @@ from contextlib import contextmanager
 from time import sleep
 
 from scripts.benchmarks.bench import FIRST_INDEX_SECONDS, Bench
-from scripts.benchmarks.processes import Served, bench_server
+from scripts.benchmarks.processes import Served, bench_server, child, python
+from scripts.benchmarks.relaying import await_upstream
 from scripts.benchmarks.samples import percentile
 from scripts.benchmarks.table import Goal, Row
 from scripts.benchmarks.tree import SCRATCH_FOLDER
 
 LARGE_BYTES = 20_000_000
 HUNG_SECONDS = 3.0
+CONTEXT = "context of 20 files of 1 MB"
+CONTEXT_FILES = 20
+CONTEXT_BYTES = 1_000_000
+MODEL = "burst-50"
 IDLE_SECONDS = 2.0
+ANSWER_SECONDS = 120.0
 MS = 1e3
 
 
@@ -35,6 +44,10 @@ def measure_gaps(bench: Bench) -> Iterator[Row]:
         gaps["save of 20 MB"] = _gaps(served)
         _test_hung_service(served)
         gaps["test of a hung service"] = _gaps(served)
+        with _context(bench, served) as names:
+            _gaps(served)
+            _ask(served, names)
+            gaps[CONTEXT] = _gaps(served)
     shutil.rmtree(home / "cache" / "index")
     with bench_server(home, root, "--sample-gaps") as served:
         served.await_contents(FIRST_INDEX_SECONDS)
@@ -52,7 +65,7 @@ def measure_gaps(bench: Bench) -> Iterator[Row]:
                 measure(samples) * MS,
                 measure(idle) * MS,
                 "ms",
-                Goal("value", limit),
+                Goal("value", 50 if what == CONTEXT else limit),
                 f"{len(samples)} samples",
             )
 
@@ -84,6 +97,40 @@ def _test_hung_service(served: Served) -> None:
         asked.start()
         sleep(HUNG_SECONDS)
     asked.join()
+
+
+@contextmanager
+def _context(bench: Bench, served: Served) -> Iterator[list[str]]:
+    """Files to send along, by name, and a model to send them to."""
+    home = bench.new_home()
+    paths = [f"{SCRATCH_FOLDER}/context {number}.md" for number in range(CONTEXT_FILES)]
+    for number, path in enumerate(paths):
+        lines = (
+            f"## Part {at}\n\nWhat was said of {number}, {at * 7919} times.\n"
+            for at in range(25_000)
+        )
+        file = bench.tree.root / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("".join(lines)[:CONTEXT_BYTES])
+    with child(python("-m", "scripts.benchmarks.upstream"), home, "upstream.log"):
+        url = f"http://127.0.0.1:{await_upstream(home)}/v1"
+        config = {"name": "context", "api_key": "", "base_url": url, "models": [MODEL]}
+        body = {"service_id": "context", "service_type": "openai", "config": config}
+        served.request("POST", "/api/services/add", body)
+        served.await_contents(FIRST_INDEX_SECONDS)
+        yield paths
+
+
+def _ask(served: Served, paths: list[str]) -> None:
+    attachments = [{"type": "file", "name": path} for path in paths]
+    body = {"message": "What was said 7919 times?", "attachments": attachments, "model": MODEL}
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=ANSWER_SECONDS)
+    with contextlib.closing(connection):
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/chat/stream", json.dumps(body), headers)
+        events = connection.getresponse().read()
+    if b'"type":"complete"' not in events:
+        raise RuntimeError(f"the answer failed: {events[-300:]!r}")
 
 
 @contextmanager
