@@ -1,7 +1,8 @@
-"""What must survive: services, chosen values and use counts, in ``state.db``, and its backups."""
+"""What must survive, in ``state.db``, and its backups."""
 
 from __future__ import annotations
 
+from sgoped.state.conversations import ConversationRow, ConversationRows, MessageRow, MessageState
 from sgoped.state.examination import Condition
 from sgoped.state.facts import ServiceRow, State
 from sgoped.state.opening import (
@@ -14,6 +15,10 @@ from sgoped.state.opening import (
 
 __all__ = [
     "Condition",
+    "ConversationRow",
+    "ConversationRows",
+    "MessageRow",
+    "MessageState",
     "ServiceRow",
     "State",
     "examine_state",
