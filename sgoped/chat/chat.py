@@ -16,7 +16,7 @@ from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
 from sgoped.chat.conversations import Conversations, refusal_of
 from sgoped.chat.events import ActionStarted, Cancelled, Completed, End, Failed, Started
-from sgoped.chat.run import STOPPED, Run, RunInfo, outcome
+from sgoped.chat.run import SHUTTING_DOWN, STOPPED, Run, RunInfo, outcome
 from sgoped.config import Settings
 from sgoped.errors import InvalidInput, NotFound
 from sgoped.events import Bus, RunEnded, RunStarted
@@ -25,7 +25,7 @@ from sgoped.memory import Memory
 from sgoped.prompts import Turn
 from sgoped.state import State
 
-SHUTTING_DOWN = "sgoped is shutting down."
+CONVERSATION_DELETED = "Its conversation was deleted."
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,19 @@ class Chat:
     def close(self) -> None:
         """Cancel every run and start none any more."""
         self._closing = True
-        self.conversations.close()
         for run in list(self._live.values()):
             run.cancel(SHUTTING_DOWN)
+
+    async def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation for good, ending what is being answered in it.
+
+        Raises:
+            NotFound, StorageError: As ``Conversations.delete``.
+        """
+        for run in list(self._live.values()):
+            if run.info.conversation_id == conversation_id:
+                run.cancel(CONVERSATION_DELETED)
+        await self.conversations.delete(conversation_id)
 
     async def execute(
         self,
@@ -219,7 +229,7 @@ async def open_chat(
         conversations = Conversations(state, memory, bus, tasks)
         chat = Chat(Desk(memory, registry, settings), actions, bus, tasks, conversations)
         try:
-            await conversations.interrupt()
+            await conversations.interrupt({})
             yield chat
         except Exception as error:  # noqa: BLE001 - raised again outside of the group, unwrapped
             failure = error

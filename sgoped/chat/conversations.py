@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -15,7 +15,7 @@ from sgoped.chat.context import Attachment
 from sgoped.chat.events import End
 from sgoped.chat.run import MAX_TEXT_CHARS, Run, outcome
 from sgoped.chat.transcript import export_name, render_transcript, title_of
-from sgoped.errors import InvalidInput, NotFound, SgopedError
+from sgoped.errors import InvalidInput, SgopedError
 from sgoped.events import Bus, ConversationChanged
 from sgoped.memory import Memory, SavedFile
 from sgoped.prompts import Turn, find_references
@@ -51,11 +51,6 @@ class Conversations:
         self._bus = bus
         self._tasks = tasks
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._closing = False
-
-    def close(self) -> None:
-        """Whatever is cancelled from now on was interrupted by the end of the daemon."""
-        self._closing = True
 
     # -- while a run is made
 
@@ -78,7 +73,7 @@ class Conversations:
                 word = outcome(end)
                 state = "complete" if word == "completed" else _ENDS[word]
             except asyncio.CancelledError:
-                state = "interrupted" if self._closing else "cancelled"
+                state = "interrupted" if run.interrupted else "cancelled"
                 raise
             finally:
                 await self._completed(self._finish(run, state))
@@ -218,23 +213,31 @@ class Conversations:
         text = await asyncio.to_thread(render_transcript, row, messages)
         return await self._memory.add_text(path or export_name(row.title), text)
 
-    async def delete(self, conversation_id: str) -> None:
+    async def delete(self, conversation_id: str) -> tuple[str, ...]:
         """Delete a conversation for good: from ``state.db``, its log and its backups.
 
-        An answer that is being made in it is not kept.
+        Waits for what is being answered in it; see ``Chat.delete_conversation``.
+
+        Returns:
+            The ids of the runs that its messages were of.
 
         Raises:
             NotFound: There is no such conversation.
             StorageError: Not all is wiped yet; the next deletion or start goes on.
         """
-        if not await self._rows.delete(conversation_id):
-            raise NotFound("there is no such conversation", code="conversation_not_found")
-        self._tell(conversation_id, "deleted")
-        await self._state.erase()
+        async with self._alone(conversation_id):
+            run_ids = await self._rows.delete(conversation_id)
+            self._tell(conversation_id, "deleted")
+            await self._state.erase()
+        return run_ids
 
-    async def interrupt(self) -> None:
-        """Mark what was being answered when the daemon was killed."""
-        await self._rows.interrupt({})
+    async def interrupt(self, texts: Mapping[str, str]) -> None:
+        """Mark what was being answered when the daemon was killed.
+
+        Args:
+            texts: By run, as much of its answer as is known.
+        """
+        await self._rows.interrupt(texts)
 
     def _tell(self, conversation_id: str, what: str) -> None:
         self._bus.publish(ConversationChanged(conversation_id, what))

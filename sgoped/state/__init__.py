@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sgoped.state.conversations import ConversationRow, ConversationRows, MessageRow, MessageState
+from sgoped.state.conversation_rows import ConversationRow, MessageRow, MessageState
+from sgoped.state.conversations import ConversationRows
 from sgoped.state.examination import Condition
 from sgoped.state.facts import ServiceRow, State
 from sgoped.state.opening import (

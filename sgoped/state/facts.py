@@ -14,7 +14,8 @@ from sgoped.database import Database
 from sgoped.errors import StorageError
 from sgoped.state import erasing
 from sgoped.state.backups import UnsoundSourceError
-from sgoped.state.conversations import ConversationRows, create_conversations
+from sgoped.state.conversation_rows import create_conversations
+from sgoped.state.conversations import ConversationRows
 from sgoped.state.examination import is_damage
 
 if TYPE_CHECKING:

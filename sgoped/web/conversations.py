@@ -105,10 +105,11 @@ async def rename_conversation(request: web.Request) -> web.StreamResponse:
 async def delete_conversation(request: web.Request) -> web.StreamResponse:
     """Delete a conversation for good, from the backups of `state.db` too.
 
-    What it was exported to, and conversations that were forked from it, stay.
+    An answer that is being made in it is ended. What it was exported to, and conversations that were
+    forked from it, stay.
     """
     conversation_id = CONVERSATION_ID.read(request)
-    await request.app[SAVES].run(request.app[CHAT].conversations.delete(conversation_id))
+    await request.app[SAVES].run(request.app[CHAT].delete_conversation(conversation_id))
     answer: DeletedConversationReply = {"success": True, "id": conversation_id}
     return reply(answer)
 

@@ -247,6 +247,19 @@ async def test_at_the_end_of_the_daemon_what_is_being_made_is_interrupted_with_i
         ]
 
 
+async def test_what_a_kill_left_live_is_interrupted_with_what_the_run_is_known_to_have_said(
+    world: World,
+) -> None:
+    row = MessageRow(0, "assistant", "", 1.0, "live", run_id="r")
+    asked = MessageRow(0, "user", "one", 1.0, run_id="r")
+    await world.state.conversations.begin("c", "one", asked, row)
+    await world.chat.conversations.interrupt({"r": "half an answer"})
+    assert [(row.text, row.state) for row in await messages(world)] == [
+        ("one", "complete"),
+        ("half an answer", "interrupted"),
+    ]
+
+
 async def test_where_nothing_can_be_kept_no_model_is_asked(
     served: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,17 +305,35 @@ async def test_a_stop_while_the_answer_is_being_kept_loses_nothing(
     ]
 
 
-async def test_what_is_deleted_while_it_is_answered_stays_deleted(served: World) -> None:
+async def test_deleting_ends_what_is_answered_or_waits_and_nothing_of_it_comes_back(
+    served: World,
+) -> None:
+    served.upstream.behave(Script(gate_at=1))
+    runs = [served.chat.start(ChatRequest(text, conversation_id="c")) for text in ("one", "two")]
+    following = [asyncio.ensure_future(events_of(run)) for run in runs]  # noqa: TID251 - as above
+    await until(runs[0], "Hello")
+    await served.chat.delete_conversation("c")
+    await served.upstream.client_closed()
+    for events in await asyncio.gather(*following):
+        assert isinstance(events[-1], Cancelled)
+        assert "deleted" in events[-1].message
+    with pytest.raises(NotFound):
+        await served.chat.conversations.get("c")
+    assert told(served)[-1] == ("c", "deleted")
+    assert served.chat.live() == []
+
+
+async def test_what_is_deleted_under_an_answer_is_not_brought_back_by_its_end(
+    served: World,
+) -> None:
     served.upstream.behave(Script(gate_at=1))
     run = served.chat.start(ChatRequest("one", conversation_id="c"))
     following = asyncio.ensure_future(events_of(run))  # noqa: TID251 - a reader of the test's own
     await until(run, "Hello")
-    await served.chat.conversations.delete("c")
+    assert await served.state.conversations.delete("c") == (run.id,)
     served.upstream.open_gate()
-    await following
-    with pytest.raises(NotFound):
-        await served.chat.conversations.get("c")
-    assert told(served)[-1] == ("c", "deleted")
+    assert isinstance((await following)[-1], Completed)
+    assert await served.chat.conversations.find("", 10) == ([], 0)
 
 
 async def test_more_of_an_answer_than_is_kept_is_not_cut_in_silence(served: World) -> None:

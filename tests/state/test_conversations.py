@@ -130,6 +130,10 @@ async def test_a_fork_has_what_was_said_up_to_there_and_goes_its_own_way(
     with pytest.raises(NotFound):
         await rows.fork("unknown", 1, "g", 7.0)
     assert await ids(rows) == ["f", "c"]
+    assert await rows.delete("f") == ("three",)
+    assert await rows.delete("c") == ("one", "two")
+    with pytest.raises(NotFound):
+        await rows.delete("c")
 
 
 async def test_what_is_being_made_is_not_forked(rows: ConversationRows) -> None:
@@ -169,7 +173,7 @@ async def test_what_is_deleted_is_in_no_byte_of_the_file_its_log_and_the_backups
         await state._database.run(lambda c: c.execute("pragma secure_delete = off").fetchall())
         await state.conversations.rename("gone", "renamed before")
         assert MARKER.encode() in path.read_bytes()
-        assert await state.conversations.delete("gone")
+        assert await state.conversations.delete("gone") == (f"{MARKER} asked",)
         await state.erase()
         found = everything_in(tmp_path).lower()
         assert MARKER.lower().encode() not in found
