@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sgoped.errors import NotFound
-from sgoped.state.texts import folded, storable
+from sgoped.state.texts import folded, searchable, storable
 
 if TYPE_CHECKING:
     from sqlite_utils import Database as Tables
@@ -74,7 +74,7 @@ class MessageRow:
 
 
 def create_conversations(tables: Tables) -> None:
-    """Make the tables of kept conversations; ``folded`` is what searches look at."""
+    """Make the tables; ``folded`` is what searches look at, null in a message of ASCII alone."""
     tables.execute(
         "create table conversation (id text primary key, title text not null, "
         "folded text not null, created_at real not null, updated_at real not null, "
@@ -85,7 +85,7 @@ def create_conversations(tables: Tables) -> None:
         "create table message (position integer primary key, conversation text not null, "
         "number integer not null, role text not null, state text not null, at real not null, "
         "model text not null, run_id text not null, paths text not null, uploads text not null, "
-        "folded text not null, text text not null, unique (conversation, number))"
+        "folded text, text text not null, unique (conversation, number))"
     )
     tables.execute("create index message_live on message (run_id) where state = 'live'")
 
@@ -163,7 +163,7 @@ def append_message(
             row.run_id,
             _dumped(row.paths),
             _dumped(row.uploads),
-            folded(row.text),
+            searchable(row.text),
             storable(row.text),
         ),
     )

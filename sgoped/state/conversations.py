@@ -20,12 +20,13 @@ from sgoped.state.conversation_rows import (
     message_rows,
 )
 from sgoped.state.erasing import note_deletion
-from sgoped.state.texts import folded, storable
+from sgoped.state.texts import folded, searchable, storable
 
 _MAX_WORDS = 16
 _HOLDS = (
     "(instr(folded, ?) or exists (select 1 from message "
-    "where message.conversation = conversation.id and instr(message.folded, ?)))"
+    "where message.conversation = conversation.id "
+    "and instr(coalesce(message.folded, lower(message.text)), ?)))"
 )
 
 Result = TypeVar("Result")
@@ -88,7 +89,7 @@ class ConversationRows:
             cursor = connection.execute(
                 "update message set text = ?, folded = ?, state = ? "
                 "where conversation = ? and run_id = ? and state = 'live'",
-                (storable(text), folded(text), state, conversation_id, run_id),
+                (storable(text), searchable(text), state, conversation_id, run_id),
             )
             connection.execute(
                 "update conversation set updated_at = max(updated_at, ?) where id = ?",
@@ -112,7 +113,7 @@ class ConversationRows:
                 connection.execute(
                     "update message set text = ?, folded = ?, state = 'interrupted' "
                     "where state = 'live' and run_id = ?",
-                    (storable(text), folded(text), run_id),
+                    (storable(text), searchable(text), run_id),
                 )
             return len(live)
 

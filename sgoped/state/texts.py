@@ -17,3 +17,8 @@ def folded(text: str) -> str:
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+def searchable(text: str) -> str | None:
+    """What ``folded`` makes of ``text``, or ``None`` where SQLite's ``lower`` makes the same."""
+    return None if text.isascii() else folded(text)
