@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 
 from aiohttp import web
 
@@ -26,7 +26,7 @@ from sgoped.web.wire import InvalidShape, reply
 DEFAULT_LISTED = 50
 DEFAULT_MESSAGES = 200
 
-_BETWEEN = "~"
+_CURSOR = re.compile(r"([0-9]{1,11}(?:\.[0-9]{1,12})?)~([A-Za-z0-9._-]{1,100})")
 
 CONVERSATION_ID = Text(
     "conversation_id",
@@ -41,7 +41,12 @@ Q = Text(
     max_chars=MAX_QUERY_CHARS,
 )
 LIMIT = Whole("limit", f"{DEFAULT_LISTED} by default.", minimum=1, maximum=1000)
-AFTER = Text("after", "To page on: the `next` of the page before.", max_chars=200)
+AFTER = Text(
+    "after",
+    "To page on: the `next` of the page before.",
+    max_chars=200,
+    pattern=f"^(?:{_CURSOR.pattern})?$",
+)
 MESSAGES_LIMIT = Whole("limit", f"{DEFAULT_MESSAGES} by default.", minimum=1, maximum=1000)
 AFTER_NUMBER = Whole("after", "Only messages with a greater number.", maximum=10**9)
 
@@ -171,7 +176,7 @@ def _message(row: MessageRow) -> MessageReply:
 
 
 def _cursor(row: ConversationRow) -> str:
-    return f"{row.updated_at!r}{_BETWEEN}{row.id}"
+    return f"{row.updated_at!r}~{row.id}"
 
 
 def _parse_cursor(text: str) -> tuple[float, str] | None:
@@ -182,11 +187,7 @@ def _parse_cursor(text: str) -> tuple[float, str] | None:
     """
     if not text:
         return None
-    at, _, conversation_id = text.partition(_BETWEEN)
-    try:
-        seconds = float(at)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds) or not conversation_id:
+    found = _CURSOR.fullmatch(text)
+    if found is None:
         raise InvalidShape("after: not the `next` of a page", code="invalid_parameter")
-    return seconds, conversation_id
+    return float(found[1]), found[2]

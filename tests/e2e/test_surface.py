@@ -95,7 +95,7 @@ def state_of(daemon: DaemonProcess) -> dict[str, Any]:
         for path in folder.rglob("*")
         if path.is_file()
     }
-    asked = ("/api/services", "/api/models", "/api/chat/status", "/api/index")
+    asked = ("/api/services", "/api/models", "/api/chat/status", "/api/index", "/api/conversations")
     return {"files": files} | {address: daemon.request("GET", address) for address in asked}
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sgoped.database import open_database
 from sgoped.errors import Conflict, NotFound, StorageError
-from sgoped.state import ConversationRows, MessageRow, State, open_state, opening
+from sgoped.state import ConversationRows, MessageRow, ServiceRow, State, open_state, opening
+from sgoped.state.facts import STEPS
 
 MARKER = "Quokka-7731"
 
@@ -70,6 +72,18 @@ async def test_messages_are_kept_in_order_with_all_that_belongs_to_them(
             4, "assistant", "sec", 2.0, "cancelled", (), (), "s/beta", "r2"
         )
         assert [row.number for row in await state.conversations.messages("c", 1, 2)] == [2, 3]
+
+
+async def test_a_file_from_before_there_were_conversations_gets_their_tables(
+    tmp_path: Path,
+) -> None:
+    path, backups = tmp_path / "older.db", tmp_path / "others"
+    row = ServiceRow("home", "ollama", "At home", enabled=True, config={})
+    async with open_database(path, STEPS[:1]) as older:
+        await State(older, "", lambda _: None).save_service(row)
+    async with open_state(path, backups) as state:
+        assert await state.load_services() == [row]
+        await say(state.conversations, "c", "one", "first")
 
 
 async def test_what_was_live_at_a_kill_is_interrupted_with_what_is_known_of_it(
