@@ -68,6 +68,14 @@ class RunEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationChanged:
+    """A kept conversation was ``created``, ``extended``, ``renamed`` or ``deleted``."""
+
+    conversation_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsChanged:
     """Something a person configured at run time changed; ``what`` names it."""
 
@@ -89,6 +97,7 @@ Event = (
     | ServiceChanged
     | RunStarted
     | RunEnded
+    | ConversationChanged
     | SettingsChanged
     | EventsDropped
 )

@@ -2,6 +2,11 @@
 
 from sgoped.chat.chat import Chat, ChatRequest, execute_action, open_chat
 from sgoped.chat.context import Attachment
+from sgoped.chat.conversations import (
+    MAX_CONVERSATION_ID_CHARS,
+    MAX_TITLE_CHARS,
+    Conversations,
+)
 from sgoped.chat.events import (
     ActionCompleted,
     ActionStarted,
@@ -22,6 +27,8 @@ from sgoped.chat.naming import name_file
 from sgoped.chat.run import Run, RunInfo
 
 __all__ = [
+    "MAX_CONVERSATION_ID_CHARS",
+    "MAX_TITLE_CHARS",
     "ActionCompleted",
     "ActionStarted",
     "Attachment",
@@ -33,6 +40,7 @@ __all__ = [
     "Completed",
     "Content",
     "ContextTold",
+    "Conversations",
     "End",
     "Failed",
     "Run",

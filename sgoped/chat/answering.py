@@ -12,7 +12,7 @@ from sgoped.chat.relay import Relay
 from sgoped.chat.run import Run
 from sgoped.config import Settings
 from sgoped.errors import NotFound, ServiceError
-from sgoped.llm import ModelChoice, Registry
+from sgoped.llm import Message, ModelChoice, Registry
 from sgoped.memory import Memory
 from sgoped.prompts import Prompt, Turn, assemble
 
@@ -79,7 +79,7 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
         return await _from_memory(run, desk, message, gathered)
     relay = Relay(run)
     try:
-        await _ask(run, relay, choice, message, gathered)
+        await _ask(run, relay, choice, question, gathered)
     except ServiceError as error:
         alone = error.code in _CANNOT_CONNECT and not _others(desk.registry, choice)
         if relay.began or not alone:
@@ -89,15 +89,17 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
 
 
 async def _ask(
-    run: Run, relay: Relay, choice: ModelChoice, message: str, gathered: Gathered
+    run: Run, relay: Relay, choice: ModelChoice, question: Question, gathered: Gathered
 ) -> None:
     unavailable = (*gathered.missing, *gathered.unknown)
     window = await choice.context_tokens()
-    prompt = await _assembled(message, gathered, unavailable, window)
+    prompt = await _assembled(question.message, gathered, unavailable, window)
     if prompt.items or unavailable or prompt.notes:
         notes = (*gathered.notes, *prompt.notes)
         run.add(ContextTold(prompt.items, unavailable, notes, prompt.tokens, window, time.time()))
-    await relay.play(choice.stream(prompt.messages, context_tokens=window))
+    earlier = [Message(turn.role, turn.text) for turn in question.history]
+    messages = [*prompt.messages[:-1], *earlier, prompt.messages[-1]]
+    await relay.play(choice.stream(messages, context_tokens=window))
     run.add(relay.pace.told(choice.id, prompt.tokens, relay.usage))
 
 

@@ -14,15 +14,18 @@ from sgoped.actions import ActionRegistry
 from sgoped.chat.acting import Order, act, execute
 from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
+from sgoped.chat.conversations import Conversations, refusal_of
 from sgoped.chat.events import ActionStarted, Cancelled, Completed, End, Failed, Started
-from sgoped.chat.run import STOPPED, Run, RunInfo, outcome
+from sgoped.chat.run import SHUTTING_DOWN, STOPPED, Run, RunInfo, outcome
 from sgoped.config import Settings
 from sgoped.errors import InvalidInput, NotFound
 from sgoped.events import Bus, RunEnded, RunStarted
 from sgoped.llm import Registry
 from sgoped.memory import Memory
+from sgoped.prompts import Turn
+from sgoped.state import State
 
-SHUTTING_DOWN = "sgoped is shutting down."
+CONVERSATION_DELETED = "Its conversation was deleted."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,21 @@ class ChatRequest:
 
 
 class Chat:
-    """Runs that are alive, each in a task of the one group that ``open_chat`` holds."""
+    """Runs that are alive, each in a task of the one group that ``open_chat`` holds.
+
+    Attributes:
+        conversations: Those that are kept.
+    """
 
     def __init__(
-        self, desk: Desk, actions: ActionRegistry, bus: Bus, tasks: asyncio.TaskGroup
+        self,
+        desk: Desk,
+        actions: ActionRegistry,
+        bus: Bus,
+        tasks: asyncio.TaskGroup,
+        conversations: Conversations,
     ) -> None:
+        self.conversations = conversations
         self._desk = desk
         self._actions = actions
         self._bus = bus
@@ -73,6 +86,7 @@ class Chat:
         ``stream_id`` of a live one fails and leaves that one alone.
         """
         order, problem = self._order(request)
+        problem = problem or refusal_of(request.conversation_id)
         run_id = uuid4().hex
         info = RunInfo(
             id=run_id,
@@ -118,6 +132,17 @@ class Chat:
         for run in list(self._live.values()):
             run.cancel(SHUTTING_DOWN)
 
+    async def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation for good, ending what is being answered in it.
+
+        Raises:
+            NotFound, StorageError: As ``Conversations.delete``.
+        """
+        for run in list(self._live.values()):
+            if run.info.conversation_id == conversation_id:
+                run.cancel(CONVERSATION_DELETED)
+        await self.conversations.delete(conversation_id)
+
     async def execute(
         self,
         action_id: str,
@@ -146,10 +171,16 @@ class Chat:
     def _work(
         self, run: Run, request: ChatRequest, order: Order | None
     ) -> Callable[[], Awaitable[End]]:
-        if order is not None:
-            return lambda: act(run, self._desk, order, self._tasks)
         question = Question(request.message, request.attachments, request.model)
-        return lambda: answer(run, self._desk, question)
+
+        def make(history: tuple[Turn, ...]) -> Awaitable[End]:
+            if order is not None:
+                return act(run, self._desk, order, self._tasks)
+            return answer(run, self._desk, replace(question, history=history))
+
+        if not request.conversation_id:
+            return lambda: make(())
+        return lambda: self.conversations.exchange(run, request.attachments, make)
 
     def _order(self, request: ChatRequest) -> tuple[Order | None, str]:
         """The action that is asked for, by selection or by a leading command; and what is wrong."""
@@ -184,13 +215,21 @@ class Chat:
 
 @asynccontextmanager
 async def open_chat(
-    memory: Memory, registry: Registry, actions: ActionRegistry, settings: Settings, bus: Bus
+    memory: Memory,
+    registry: Registry,
+    actions: ActionRegistry,
+    settings: Settings,
+    bus: Bus,
+    *,
+    state: State,
 ) -> AsyncGenerator[Chat]:
     """Open the chat; on leaving, every run is cancelled and waited for."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
-        chat = Chat(Desk(memory, registry, settings), actions, bus, tasks)
+        conversations = Conversations(state, memory, bus, tasks)
+        chat = Chat(Desk(memory, registry, settings), actions, bus, tasks, conversations)
         try:
+            await conversations.interrupt({})
             yield chat
         except Exception as error:  # noqa: BLE001 - raised again outside of the group, unwrapped
             failure = error

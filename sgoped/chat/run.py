@@ -15,6 +15,7 @@ from sgoped.unexpected import log_unexpected
 UNEXPECTED = "Something went wrong inside sgoped; its log says where. Nothing was lost."
 STOPPED = "Stopped."
 LEFT = "Nobody follows this answer any more."
+SHUTTING_DOWN = "sgoped is shutting down."
 UNFOLLOWED_SECONDS = 60.0
 MAX_TEXT_CHARS = 2**20
 
@@ -84,6 +85,11 @@ class Run:
     def text(self) -> str:
         """What was answered up to now, without any thinking; at most ``MAX_TEXT_CHARS`` of it."""
         return "".join(self._said)[:MAX_TEXT_CHARS]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it is cancelled because sgoped ends."""
+        return self._reason == SHUTTING_DOWN
 
     # -- for who makes the answer
 

@@ -15,6 +15,7 @@ import click
 
 from sgoped.cli import local_files
 from sgoped.cli.client import Client, NotReachable, Refused
+from sgoped.cli.conversations import last_id, new_id
 from sgoped.cli.options import Printer, asks_daemon, for_output, plain
 
 _STOP_SECONDS = 5.0
@@ -31,6 +32,9 @@ _STOP_SECONDS = 5.0
     help="Send this file's text along; may be repeated.",
 )
 @click.option("--thinking", is_flag=True, help="Print the model's reasoning, too.")
+@click.option("--continue", "-c", "goes_on", is_flag=True, help="Go on with the last conversation.")
+@click.option("--in", "conversation", default="", help="Go on with the conversation of this id.")
+@click.option("--unkept", is_flag=True, help="Keep nothing of what is said.")
 @asks_daemon
 def chat(
     client: Client,
@@ -40,11 +44,17 @@ def chat(
     model: str,
     files: tuple[str, ...],
     thinking: bool,
+    goes_on: bool,
+    conversation: str,
+    unkept: bool,
 ) -> None:
     """Ask MESSAGE (- is standard input); @name in it refers to a file of the memory folder.
 
-    Ctrl-C stops the model, and ends with what was answered so far.
+    Each begins a conversation, with which -c goes on. Ctrl-C stops the model, and ends with what
+    was answered so far.
     """
+    if goes_on + bool(conversation) + unkept > 1:
+        raise click.UsageError("--continue, --in and --unkept exclude each other")
     text = local_files.read_text("-") if message == ("-",) else " ".join(message)
     if not text.strip():
         raise click.UsageError("give a message, or - to read it from standard input")
@@ -55,6 +65,9 @@ def chat(
         "model": model,
         "stream_id": stream_id,
     }
+    if not unkept:
+        last = last_id(client) if goes_on else ""
+        body["conversation_id"] = conversation or last or new_id()
     with _stopping(client, stream_id):
         events = client.stream("/api/chat/stream", body)
         if printer.as_json:

@@ -1,7 +1,9 @@
-"""What must survive: services, chosen values and use counts, in ``state.db``, and its backups."""
+"""What must survive, in ``state.db``, and its backups."""
 
 from __future__ import annotations
 
+from sgoped.state.conversation_rows import ConversationRow, MessageRow, MessageState
+from sgoped.state.conversations import ConversationRows
 from sgoped.state.examination import Condition
 from sgoped.state.facts import ServiceRow, State
 from sgoped.state.opening import (
@@ -14,6 +16,10 @@ from sgoped.state.opening import (
 
 __all__ = [
     "Condition",
+    "ConversationRow",
+    "ConversationRows",
+    "MessageRow",
+    "MessageState",
     "ServiceRow",
     "State",
     "examine_state",

@@ -89,6 +89,19 @@ class Backups:
             copy_in_place(self.latest, self._next_dated())
             self._prune()
 
+    def renew(self, connection: sqlite3.Connection) -> None:
+        """Replace every copy by one of the present, in which nothing is that was deleted.
+
+        Raises:
+            UnsoundSourceError, OSError, sqlite3.Error: As ``make``; older copies may be left.
+        """
+        self.make(connection)
+        older = self._dated()
+        copy_in_place(self.latest, self._next_dated())
+        for path in older:
+            path.unlink(missing_ok=True)
+        sync_directory(self._dir)
+
     @property
     def is_due(self) -> bool:
         """Whether the newest daily copy is a day old, from a future that was none, or out of reach.

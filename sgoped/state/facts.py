@@ -1,4 +1,4 @@
-"""What must survive: configured services, chosen values and use counts, in ``state.db``."""
+"""What must survive: services, chosen values, use counts and conversations, in ``state.db``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sgoped.database import Database
 from sgoped.errors import StorageError
+from sgoped.state import erasing
+from sgoped.state.backups import UnsoundSourceError
+from sgoped.state.conversation_rows import create_conversations
+from sgoped.state.conversations import ConversationRows
 from sgoped.state.examination import is_damage
 
 if TYPE_CHECKING:
@@ -52,23 +56,41 @@ def create_services(tables: Tables) -> None:
     )
 
 
-STEPS = (create_services,)
+STEPS = (create_services, create_conversations)
 
 
 class State:
     """Durable facts; every write is on the disk when its coroutine returns.
 
-    Attributes:
+    Args:
+        database: Where they are.
         recovery: What was done about a lost or damaged file at start, or an empty string.
+        renew_backups: Replaces every backup by a copy of what is there now.
+
+    Attributes:
+        recovery: As given.
         problem: Why the file cannot be used now; empty when all is well.
         changed: Set when services or chosen values changed since the last backup.
+        grown: Whether conversations did, for which a backup can wait.
+        conversations: What is kept of them.
     """
 
-    def __init__(self, database: Database, recovery: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        recovery: str,
+        renew_backups: Callable[[sqlite3.Connection], None],
+    ) -> None:
         self._database = database
+        self._renew_backups = renew_backups
         self.recovery = recovery
         self.problem = ""
         self.changed = asyncio.Event()
+        self.grown = False
+        self.conversations = ConversationRows(self._run, self._note_growth)
+
+    def _note_growth(self) -> None:
+        self.grown = True
 
     def note_damage(self) -> None:
         """The file turned out to be damaged while it is in use."""
@@ -88,6 +110,29 @@ class State:
         except ValueError as error:  # a stored text that is not what was stored
             self.note_damage()
             raise StorageError(_DAMAGED) from error
+
+    async def erase(self, *, only_if_due: bool = False) -> None:
+        """Let nothing of what was deleted stay in the file, its log and the backups.
+
+        Args:
+            only_if_due: Do nothing where all that was deleted is wiped.
+
+        Raises:
+            StorageError: Something is left; the next start tries again.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            if not only_if_due or erasing.is_due(connection):
+                erasing.erase(connection, lambda: self._renew_backups(connection))
+
+        try:
+            await self._run(work)
+        except UnsoundSourceError as error:
+            self.note_damage()
+            raise StorageError(_DAMAGED) from error
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise StorageError(f"a backup of state.db cannot be made again: {reason}") from error
 
     async def load_services(self) -> list[ServiceRow]:
         """All configured services, oldest first."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sgoped.background import background
 from sgoped.database import Database, database_files, open_database
-from sgoped.errors import StartupError
+from sgoped.errors import StartupError, StorageError
 from sgoped.state.backups import Backups, UnsoundSourceError, partial_files
 from sgoped.state.examination import Condition, copy_of, examine, is_damage
 from sgoped.state.facts import STEPS, State
@@ -86,12 +86,13 @@ class _BackingUp:
                 pause = self._made_at + MIN_INTERVAL_SECONDS - time.monotonic()
                 await asyncio.sleep(max(QUIET_SECONDS, pause))
                 await self.make()
-            elif await asyncio.to_thread(lambda: self._backups.is_due):
+            elif self._state.grown or await asyncio.to_thread(lambda: self._backups.is_due):
                 await self.make()
 
     async def make(self) -> None:
         """Make one now; a failure is told and costs nothing else."""
         self._state.changed.clear()
+        self._state.grown = False
         self._made_at = time.monotonic()
         try:
             await self._database.run(self._backups.make)
@@ -122,13 +123,17 @@ async def open_state(path: Path, backups_dir: Path) -> AsyncGenerator[State]:
             raise _unusable(path, error) from error
         if recovery:
             log.error("%s", recovery)
-        state = State(database, recovery)
+        state = State(database, recovery, backups.renew)
         backing_up = _BackingUp(state, database, backups)
         if is_stale:
             state.changed.set()
+        try:
+            await state.erase(only_if_due=True)
+        except StorageError as error:
+            log.warning("what was deleted may still be in state.db: %s", error.message)
         async with background(backup=backing_up.run()):
             yield state
-        if state.changed.is_set() and not state.problem:
+        if (state.changed.is_set() or state.grown) and not state.problem:
             await backing_up.make()
 
 

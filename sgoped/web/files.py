@@ -107,7 +107,7 @@ async def write_content(request: web.Request) -> web.StreamResponse:
     if_match = read_if_match(request)
     body = await read_body(request, SaveFile)
     save = request.app[MEMORY].write_text(body.path, body.content, if_match=if_match)
-    return _saved(await request.app[SAVES].run(save))
+    return saved_reply(await request.app[SAVES].run(save))
 
 
 @endpoint("files", parameters=(PATH, IF_MATCH), returns=DeletedReply, fails=WRITE_FAILS)
@@ -125,7 +125,7 @@ async def rename_file(request: web.Request) -> web.StreamResponse:
     """Rename a file; nothing is ever overwritten."""
     body = await read_body(request, RenameFile)
     rename = request.app[MEMORY].rename(body.path, body.to)
-    return _saved(await request.app[SAVES].run(rename))
+    return saved_reply(await request.app[SAVES].run(rename))
 
 
 @endpoint(
@@ -170,10 +170,11 @@ async def restore_version(request: web.Request) -> web.StreamResponse:
     """Bring a version back, or undo a rename; what is there now becomes a version itself."""
     body = await read_body(request, RestoreFile)
     restore = request.app[MEMORY].restore(body.path, body.version)
-    return _saved(await request.app[SAVES].run(restore))
+    return saved_reply(await request.app[SAVES].run(restore))
 
 
-def _saved(saved: SavedFile) -> web.Response:
+def saved_reply(saved: SavedFile) -> web.Response:
+    """Answer with what a write did."""
     answer: SavedReply = {
         "success": True,
         "path": shown(saved.path),

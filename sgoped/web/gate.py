@@ -131,7 +131,7 @@ def make_policy(
 def preflight_headers() -> Mapping[str, str]:
     """What a preflight from an allowed origin is answered with, on every route alike."""
     return {
-        "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
+        "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Last-Event-ID",
         "Access-Control-Max-Age": "7200",
     }

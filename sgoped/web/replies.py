@@ -327,5 +327,6 @@ class BusEventReply(TypedDict):
     status: NotRequired[str]
     run_id: NotRequired[str]
     outcome: NotRequired[str]
+    conversation_id: NotRequired[str]
     what: NotRequired[str]
     count: NotRequired[int]

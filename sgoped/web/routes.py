@@ -11,6 +11,7 @@ from sgoped.config import Settings
 from sgoped.web import (
     actions,
     chat,
+    conversations,
     events,
     files,
     openapi,
@@ -73,6 +74,14 @@ ROUTES = (
     Route("POST",   "/api/chat/stream",                chat.stream_chat),
     Route("POST",   "/api/chat/stop",                  chat.stop_chat),
     Route("GET",    "/api/chat/status",                chat.chat_status),
+
+    Route("GET",    "/api/conversations",              conversations.list_conversations),
+    Route("GET",    "/api/conversations/{conversation_id}", conversations.show_conversation),
+    Route("PATCH",  "/api/conversations/{conversation_id}", conversations.rename_conversation),
+    Route("DELETE", "/api/conversations/{conversation_id}", conversations.delete_conversation),
+    Route("POST",   "/api/conversations/{conversation_id}/fork", conversations.fork_conversation),
+    Route("POST",   "/api/conversations/{conversation_id}/export", conversations.export_conversation),
+
     Route("GET",    "/ws/suggestions",                 websocket.suggestions_socket),  # a socket
 )
 # fmt: on

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from sgoped.chat import MAX_TITLE_CHARS
 from sgoped.web.parameters import MAX_QUERY_CHARS
 
 MAX_ID_CHARS = 512
@@ -156,6 +157,30 @@ class ChatBody(Body):
     context: Annotated[
         Literal["auto", "given"] | None,
         Field(description="`auto`: look through memory for what bears on the message."),
+    ] = None
+
+
+class RenameConversation(Body):
+    """What a conversation is called from now on."""
+
+    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE_CHARS)]
+
+
+class ForkConversation(Body):
+    """The last message to take over into the new conversation."""
+
+    at: Annotated[int, Field(ge=1, le=10**9, description="A message's number.")]
+
+
+class ExportConversation(Body):
+    """Where a conversation is written to in memory."""
+
+    path: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_PATH_CHARS,
+            description="Empty: made from the title. A number is put behind a name that is taken.",
+        ),
     ] = None
 
 

@@ -278,7 +278,9 @@ class Odd:
 @pytest.mark.parametrize("text", ["raise", "json"])
 async def test_an_action_that_breaks_is_a_failure_and_no_more(world: World, text: str) -> None:
     registry = ActionRegistry([Odd()])
-    async with open_chat(world.memory, world.registry, registry, world.settings, world.bus) as chat:
+    async with open_chat(
+        world.memory, world.registry, registry, world.settings, world.bus, state=world.state
+    ) as chat:
         events = await events_of(chat.start(ChatRequest(f"/odd {text}")))
         assert names(events) == ["ActionStarted", "Failed"]
         fine = await events_of(chat.start(ChatRequest("/odd fine")))
@@ -289,7 +291,9 @@ async def test_an_action_that_breaks_is_a_failure_and_no_more(world: World, text
 async def test_an_action_can_change_only_what_it_saved_itself(world: World) -> None:
     await world.write({"precious.md": "precious"})
     registry = ActionRegistry([Odd()])
-    async with open_chat(world.memory, world.registry, registry, world.settings, world.bus) as chat:
+    async with open_chat(
+        world.memory, world.registry, registry, world.settings, world.bus, state=world.state
+    ) as chat:
         events = await events_of(chat.start(ChatRequest("/odd touch")))
     assert isinstance(events[-1], Failed)
     assert world.files()["precious.md"] == "precious"

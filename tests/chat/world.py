@@ -25,7 +25,7 @@ from sgoped.config import Settings
 from sgoped.events import Bus
 from sgoped.llm import Registry, open_registry
 from sgoped.memory import Memory, open_memory
-from sgoped.state import open_state
+from sgoped.state import State, open_state
 from tests.fakes.upstream import FakeUpstream
 from tests.memory.opening import paths_below
 
@@ -43,6 +43,7 @@ class World:
     bus: Bus
     upstream: FakeUpstream
     settings: Settings
+    state: State
 
     @property
     def root(self) -> Path:
@@ -89,10 +90,10 @@ async def open_world(home: Path, **settings: Any) -> AsyncGenerator[World]:
         open_state(paths.state_db, paths.backups_dir) as state,
         open_memory(paths, configured, state, bus) as memory,
         open_registry(configured, state, bus) as registry,
-        open_chat(memory, registry, actions, configured, bus) as chat,
+        open_chat(memory, registry, actions, configured, bus, state=state) as chat,
     ):
         await memory.refresh()
-        yield World(memory, registry, actions, chat, bus, upstream, configured)
+        yield World(memory, registry, actions, chat, bus, upstream, configured, state)
 
 
 async def followed(run: Run, after: int = 0) -> AsyncGenerator[list[RunEvent]]:

@@ -158,6 +158,10 @@ Section 3, chat::
                                         test_without_a_model_everything_is_kept_and_confirmed_plainly
     without a model, from memory        test_without_any_model_memory_answers_with_file_and_line
     a named unknown model: error        test_a_named_model_that_is_unknown_is_an_error
+    conversations: all of them          test_a_conversation_goes_on_and_the_page_may_do_all_with_it
+                                        test_a_change_of_a_conversation_is_told_to_other_windows
+    kept over restarts                  test_a_conversation_goes_on_after_the_end_of_the_process
+                                        test_what_was_stopped_by_the_end_of_the_daemon_is_interrupted_with_its_text
 
 Section 4, the WebSocket::
 

@@ -192,6 +192,11 @@ Life cycle::
     a kill loses nothing                test_a_kill_between_the_index_commit_and_the_catalogue_loses_nothing
                                         test_kills_at_any_commit_lose_nothing
                                         test_what_changed_while_it_was_away_is_known
+    a kill loses no message             test_a_kill_after_a_message_was_accepted_does_not_lose_it
+                                        test_a_damaged_file_costs_no_conversation_that_was_backed_up
+    a deleted conversation is nowhere   test_what_is_deleted_is_in_no_file_any_more
+                                        test_what_is_deleted_is_in_no_byte_of_the_file_its_log_and_the_backups
+                                        test_a_deletion_that_was_killed_half_way_is_finished_by_the_next_start
     kill storm: index equals disk       test_a_storm_of_kills_loses_and_tears_nothing
     soak: memory, files, threads flat   test_memory_descriptors_threads_and_tasks_stay_flat
     unit file, exposure <= 3.0          test_systemd_understands_every_line

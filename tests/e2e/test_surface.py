@@ -95,7 +95,7 @@ def state_of(daemon: DaemonProcess) -> dict[str, Any]:
         for path in folder.rglob("*")
         if path.is_file()
     }
-    asked = ("/api/services", "/api/models", "/api/chat/status", "/api/index")
+    asked = ("/api/services", "/api/models", "/api/chat/status", "/api/index", "/api/conversations")
     return {"files": files} | {address: daemon.request("GET", address) for address in asked}
 
 
@@ -314,6 +314,7 @@ async def send_way(
     known: dict[str, Any] = {"model": "", "selected_action": "", "action_id": "add_knowledge"}
     known |= {"message": "hello", "path": "kept.md", "user_input": "some text"}
     known |= {"config": {"host": "http://127.0.0.1:9"}}
+    known |= {"conversation_id": "some"}  # which begins it, so that its own routes find it
     if place == "attachment":
         known["attachments"] = [{"type": "file", "name": way}]
     given = {**known, **({name: way} if place == "body" else {})}

@@ -45,6 +45,10 @@ CALLS = [
     ("POST", "/api/chat/stream"),
     ("POST", "/api/chat/stop"),
     ("GET", "/api/chat/status"),
+    ("GET", "/api/conversations"),
+    ("PATCH", "/api/conversations/some"),
+    ("DELETE", "/api/conversations/some"),
+    ("POST", "/api/conversations/some/fork"),
 ]
 MIB = 2**20
 
@@ -101,6 +105,9 @@ async def send(
         ("DELETE", "/api/services/missing", None, 404),
         ("POST", "/api/models/default", '{"model": "missing"}', 404),
         ("POST", "/api/actions/execute", '{"action_id": "missing"}', 404),
+        ("GET", "/api/conversations/missing", None, 404),
+        ("DELETE", "/api/conversations/missing", None, 404),
+        ("POST", "/api/conversations/missing/fork", '{"at": 0}', 422),
         ("PUT", "/api/services", "{}", 405),
         ("GET", "/api/files?limit=many", None, 422),
         ("GET", "/api/files/content", None, 422),

@@ -58,7 +58,9 @@ async def test_it_works_in_a_chat(
     assert [action.name for action in actions.search("count", 10)] == ["word_count"]
     async with (
         open_world(home) as world,
-        open_chat(world.memory, world.registry, actions, world.settings, world.bus) as chat,
+        open_chat(
+            world.memory, world.registry, actions, world.settings, world.bus, state=world.state
+        ) as chat,
     ):
         await world.write({"a.md": "three words here\n"})
         request = ChatRequest("/word_count one two", (Attachment("a.md"),))

@@ -50,6 +50,11 @@ class World:
             "POST /api/models/default": self._choose_model,
             "GET /api/models/{model_id}/health": self._ask_model,
             "POST /api/actions/execute": self._execute,
+            "GET /api/conversations/{conversation_id}": self._talk,
+            "PATCH /api/conversations/{conversation_id}": self._talk,
+            "DELETE /api/conversations/{conversation_id}": self._talk,
+            "POST /api/conversations/{conversation_id}/fork": self._fork,
+            "POST /api/conversations/{conversation_id}/export": self._export,
         }
 
     def fill(self, case: Any) -> None:
@@ -61,12 +66,15 @@ class World:
             fill(case, self._numbers[label])
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
+        return json.loads(self._send(method, path, body))
+
+    def _send(self, method: str, path: str, body: object = None) -> bytes:
         connection = http.client.HTTPConnection(str(self._url.hostname), self._url.port, timeout=30)
         try:
             headers = {"Content-Type": "application/json"}
             data = None if body is None else json.dumps(body)
             connection.request(method, path, body=data, headers=headers)
-            return json.loads(connection.getresponse().read())
+            return connection.getresponse().read()
         finally:
             connection.close()
 
@@ -144,6 +152,20 @@ class World:
             case.body["action_id"] = ("add_knowledge", "/add_knowledge")[number % 2]
             case.body["user_input"] = str(case.body.get("user_input", "")) + " words to keep"
             case.body["attachments"] = []
+
+    def _talk(self, case: Any, number: int) -> None:
+        conversation_id = f"talk-{number % 3}"
+        body = {"message": f"question {number}", "conversation_id": conversation_id}
+        self._send("POST", "/api/chat/stream", body)
+        case.path_parameters = {"conversation_id": conversation_id}
+
+    def _fork(self, case: Any, number: int) -> None:
+        self._talk(case, number)
+        case.body = {"at": 1 + number % 2}
+
+    def _export(self, case: Any, number: int) -> None:
+        self._talk(case, number)
+        case.body = {"path": self._path(number)} if number % 2 else {}
 
 
 class Report:
