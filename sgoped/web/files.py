@@ -48,7 +48,9 @@ VERSIONS_PATH = Text(
     "Relative to the memory folder, /-separated; or a suggestion's id. Without it: all files.",
     max_chars=MAX_PATH_CHARS,
 )
-VERSIONS_LIMIT = Whole("limit", "Without `path`; 20 by default.", minimum=1, maximum=MAX_LISTED)
+VERSIONS_LIMIT = Whole(
+    "limit", "Without `path` 20 by default, else all.", minimum=1, maximum=MAX_LISTED
+)
 WRITE_FAILS = (400, 403, 404, 409, 413, 415, 500, 507)
 
 
@@ -141,9 +143,11 @@ async def list_versions(request: web.Request) -> web.StreamResponse:
     each, given its path and version.
     """
     memory, path = request.app[MEMORY], VERSIONS_PATH.read(request)
+    limit = VERSIONS_LIMIT.read(request, 0)
     if path:
-        return reply([_version(version) for version in await memory.versions(path)])
-    newest = await memory.newest_versions(VERSIONS_LIMIT.read(request, DEFAULT_CHANGES))
+        versions = await memory.versions(path)
+        return reply([_version(version) for version in versions[: limit or None]])
+    newest = await memory.newest_versions(limit or DEFAULT_CHANGES)
     return reply([_change(version) for version in newest])
 
 

@@ -177,6 +177,12 @@ async def test_the_last_changes_of_all_files_can_be_listed_and_undone(
     for change in changes:
         check(replies.VersionReply, change)
     assert await fetch(client, "/api/files/versions", limit="1") == changes[:1]
+    path = changes[0]["path"]
+    own = await fetch(client, "/api/files/versions", path=path)
+    assert await fetch(client, "/api/files/versions", path=path, limit="1") == own[:1]
+    for query in ({"limit": "0"}, {"limit": "1639945286", "path": "unheard-of.md"}):
+        async with client.get("/api/files/versions", params=query) as response:
+            assert response.status == 422
     for change in changes:
         undo = {"path": change["id"], "version": change["version"]}
         async with client.post("/api/files/restore", json=undo) as response:
