@@ -111,6 +111,7 @@ async def chat(app: web.Application) -> AsyncIterator[None]:
         app[keys.ACTIONS],
         app[keys.SETTINGS],
         app[keys.BUS],
+        state=app[keys.STATE],
     ) as opened:
         app[keys.CHAT] = opened
         yield

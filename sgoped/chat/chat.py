@@ -11,18 +11,20 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from sgoped.actions import ActionRegistry
+from sgoped.background import background
 from sgoped.chat.acting import Order, act, execute
 from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
-from sgoped.chat.events import ActionStarted, Cancelled, Completed, End, Failed, Started
-from sgoped.chat.run import STOPPED, Run, RunInfo, outcome
+from sgoped.chat.events import ActionStarted, Cancelled, End, Failed, Started
+from sgoped.chat.keeping import Keeper
+from sgoped.chat.run import SHUTTING_DOWN, STOPPED, Run, RunInfo
+from sgoped.chat.stored import RunSummary
 from sgoped.config import Settings
-from sgoped.errors import InvalidInput, NotFound
+from sgoped.errors import Conflict, InvalidInput, NotFound
 from sgoped.events import Bus, RunEnded, RunStarted
 from sgoped.llm import Registry
 from sgoped.memory import Memory
-
-SHUTTING_DOWN = "sgoped is shutting down."
+from sgoped.state import RunRecords, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +59,33 @@ class Chat:
     """Runs that are alive, each in a task of the one group that ``open_chat`` holds."""
 
     def __init__(
-        self, desk: Desk, actions: ActionRegistry, bus: Bus, tasks: asyncio.TaskGroup
+        self,
+        desk: Desk,
+        actions: ActionRegistry,
+        bus: Bus,
+        tasks: asyncio.TaskGroup,
+        keeper: Keeper,
     ) -> None:
         self._desk = desk
         self._actions = actions
         self._bus = bus
         self._tasks = tasks
+        self._keeper = keeper
         self._live: dict[str, Run] = {}
         self._closing = False
 
-    def start(self, request: ChatRequest) -> Run:
+    def start(self, request: ChatRequest, run_id: str = "") -> Run:
         """Begin to answer; returns at once, with the first event in place.
 
         Nothing is raised: what cannot be answered is a run that failed. A second run under the
         ``stream_id`` of a live one fails and leaves that one alone.
+
+        Args:
+            request: What is asked.
+            run_id: From ``new_run_id``, for who must know it before; else one is made.
         """
         order, problem = self._order(request)
-        run_id = uuid4().hex
+        run_id = run_id or new_run_id()
         info = RunInfo(
             id=run_id,
             stream_id=request.stream_id or run_id,
@@ -84,7 +96,7 @@ class Chat:
             conversation_id=request.conversation_id,
             durable=request.durable,
         )
-        run = Run(info)
+        run = Run(info, grace_seconds=self._desk.settings.run_grace_seconds)
         run.add(
             ActionStarted(info.action, info.started_at)
             if order
@@ -98,11 +110,16 @@ class Chat:
             run.finish(Failed(problem, time.time()))
         else:
             self._begin(run, self._work(run, request, order))
+        self._keeper.hold(run)
         return run
 
     def stop(self, stream_id: str, message: str = STOPPED) -> bool:
-        """End the run of that stream; its upstream is closed at once. False when none lives."""
-        run = self._live.get(stream_id)
+        """End the run of that stream, or of that id; its upstream is closed at once.
+
+        False when none lives.
+        """
+        by_id = (run for run in self._live.values() if run.id == stream_id)
+        run = self._live.get(stream_id) or next(by_id, None)
         if run is None or run.end is not None:
             return False
         run.cancel(message)
@@ -112,11 +129,44 @@ class Chat:
         """The runs that have not ended, oldest first."""
         return [run.info for run in self._live.values()]
 
+    async def find(self, run_id: str) -> Run:
+        """The run of that id, live or kept.
+
+        Raises:
+            NotFound: There is none, or none any more (``run_not_found``).
+            StorageError: Those that are kept cannot be read.
+        """
+        run = await self._keeper.find(run_id)
+        if run is None:
+            raise _unknown_run()
+        return run
+
+    async def runs(self, limit: int, state: str = "") -> list[RunSummary]:
+        """The newest runs first, live and kept; those in ``state`` alone unless it is empty.
+
+        Raises:
+            StorageError: Those that are kept cannot be read.
+        """
+        return await self._keeper.listed(limit, state)
+
+    async def forget(self, run_id: str) -> None:
+        """Forget an ended run for good.
+
+        Raises:
+            NotFound: There is none (``run_not_found``).
+            Conflict: It has not ended (``run_is_live``).
+            StorageError: It cannot be deleted.
+        """
+        if any(run.id == run_id for run in self._live.values()):
+            raise Conflict("this answer is still being made; stop it first", code="run_is_live")
+        if not await self._keeper.forget(run_id):
+            raise _unknown_run()
+
     def close(self) -> None:
         """Cancel every run and start none any more."""
         self._closing = True
         for run in list(self._live.values()):
-            run.cancel(SHUTTING_DOWN)
+            run.interrupt()
 
     async def execute(
         self,
@@ -141,7 +191,8 @@ class Chat:
 
     def _ended(self, run: Run) -> None:
         self._live.pop(run.stream_id, None)
-        self._bus.publish(RunEnded(run.id, outcome(run.end or Completed(time.time()))))
+        self._keeper.note_end()
+        self._bus.publish(RunEnded(run.id, run.state))
 
     def _work(
         self, run: Run, request: ChatRequest, order: Order | None
@@ -182,14 +233,48 @@ class Chat:
         return choice.id if choice is not None else ""
 
 
+def new_run_id() -> str:
+    """An id that no other run has."""
+    return uuid4().hex
+
+
+def _unknown_run() -> NotFound:
+    return NotFound("there is no such run, or it is kept no longer", code="run_not_found")
+
+
 @asynccontextmanager
 async def open_chat(
-    memory: Memory, registry: Registry, actions: ActionRegistry, settings: Settings, bus: Bus
+    memory: Memory,
+    registry: Registry,
+    actions: ActionRegistry,
+    settings: Settings,
+    bus: Bus,
+    *,
+    state: State | None = None,
 ) -> AsyncGenerator[Chat]:
-    """Open the chat; on leaving, every run is cancelled and waited for."""
+    """Open the chat; on leaving, every run is cancelled, waited for and kept.
+
+    Without a ``state`` runs are kept in memory alone.
+    """
+    records = None if state is None else RunRecords(state)
+    keeper = Keeper(records, settings.max_kept_runs)
+    for run_id in await keeper.recover():
+        bus.publish(RunEnded(run_id, "interrupted"))
+    desk = Desk(memory, registry, settings)
+    try:
+        async with background(keep=keeper.keep()), _running(desk, actions, bus, keeper) as chat:
+            yield chat
+    finally:
+        await keeper.save()
+
+
+@asynccontextmanager
+async def _running(
+    desk: Desk, actions: ActionRegistry, bus: Bus, keeper: Keeper
+) -> AsyncGenerator[Chat]:
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
-        chat = Chat(Desk(memory, registry, settings), actions, bus, tasks)
+        chat = Chat(desk, actions, bus, tasks, keeper)
         try:
             yield chat
         except Exception as error:  # noqa: BLE001 - raised again outside of the group, unwrapped

@@ -11,11 +11,18 @@ from sgoped.state.opening import (
     recover_state,
     unfinished_copies,
 )
+from sgoped.state.run_records import LIVE, PageRow, RunChange, RunRecords, RunRow, StoredRun
 
 __all__ = [
+    "LIVE",
     "Condition",
+    "PageRow",
+    "RunChange",
+    "RunRecords",
+    "RunRow",
     "ServiceRow",
     "State",
+    "StoredRun",
     "examine_state",
     "list_backups",
     "open_state",

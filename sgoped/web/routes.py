@@ -15,6 +15,7 @@ from sgoped.web import (
     files,
     openapi,
     pages,
+    runs,
     search,
     services,
     status,
@@ -73,6 +74,11 @@ ROUTES = (
     Route("POST",   "/api/chat/stream",                chat.stream_chat),
     Route("POST",   "/api/chat/stop",                  chat.stop_chat),
     Route("GET",    "/api/chat/status",                chat.chat_status),
+    Route("GET",    "/api/runs",                       runs.list_runs),
+    Route("GET",    "/api/runs/{run_id}",              runs.show_run),
+    Route("DELETE", "/api/runs/{run_id}",              runs.forget_run),
+    Route("GET",    "/api/runs/{run_id}/events",       runs.follow_run),
+    Route("POST",   "/api/runs/{run_id}/stop",         runs.stop_run),
     Route("GET",    "/ws/suggestions",                 websocket.suggestions_socket),  # a socket
 )
 # fmt: on
