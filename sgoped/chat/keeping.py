@@ -32,7 +32,7 @@ class _Held:
 
     run: Run
     base: int = 0
-    last: int = 0
+    last: int = -1
 
 
 class Keeper:

@@ -84,7 +84,7 @@ def interrupted(stored: StoredRun) -> RunChange | None:
     pages = _pages(stored)
     try:
         events = [event for page in pages for event in page.events()]
-    except ValueError:
+    except (ValueError, TypeError):
         return None
     said = [each.text for each in events if isinstance(each, Content) and each.part == "answer"]
     told = {type(event): event for event in events if isinstance(event, Told)}
