@@ -11,6 +11,7 @@ from functools import partial
 from sgoped.chat.events import Cancelled, Completed, Content, End, Failed
 from sgoped.chat.log import Kept, RunLog
 from sgoped.chat.pages import Page, event_text, pack, text_event
+from sgoped.chat.relay import END_THINK, THINK
 from sgoped.chat.run import MAX_TEXT_CHARS, Run, RunInfo, Told
 from sgoped.state import PageRow, RunChange, RunRow, StoredRun
 
@@ -88,8 +89,11 @@ def interrupted(stored: StoredRun) -> RunChange | None:
         return None
     said = [each.text for each in events if isinstance(each, Content) and each.part == "answer"]
     told = {type(event): event for event in events if isinstance(event, Told)}
-    end = Failed(INTERRUPTED, time.time())
-    added = pack(pages[-1].last + 1 if pages else 1, [end])
+    now = time.time()
+    end = Failed(INTERRUPTED, now)
+    tags = [each.text for each in events if isinstance(each, Content) and each.part == "tag"]
+    closing = [Content(END_THINK, now, "tag")] if tags[-1:] == [THINK] else []
+    added = pack(pages[-1].last + 1 if pages else 1, [*closing, end])
     row = RunRow(
         id=stored.row.id,
         started_at=stored.row.started_at,

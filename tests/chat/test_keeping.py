@@ -156,6 +156,18 @@ async def test_a_run_that_a_kill_left_live_ends_interrupted_with_its_text(state:
     assert await keeper.listed(10, "live") == []
 
 
+async def test_a_thought_that_a_kill_cut_off_is_closed(state: State) -> None:
+    run = new_run("r")
+    run.add(Content("<think>", 1.0, "tag"))
+    run.add(Content("hm", 2.0, "thought"))
+    await kept(Keeper(RunRecords(state), 10), run)
+    keeper = Keeper(RunRecords(state), 10)
+    await keeper.recover()
+    events = [event for _, event in await numbered(await keeper.find("r"))]
+    assert [getattr(event, "text", "") for event in events] == ["<think>", "hm", "</think>", ""]
+    assert isinstance(events[-1], Failed)
+
+
 async def take_all_but_last(run: Run) -> list[tuple[int, RunEvent]]:
     async with aclosing(run.follow()) as batches:
         return list(await anext(batches))
