@@ -26,6 +26,8 @@ from sgoped.llm import Registry
 from sgoped.memory import Memory
 from sgoped.state import RunRecords, State
 
+MAX_LIVE_RUNS = 512
+
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
@@ -106,6 +108,9 @@ class Chat:
             run.finish(Cancelled(SHUTTING_DOWN, time.time()))
         elif info.stream_id in self._live:
             run.finish(Failed("A stream with this stream_id is live already", time.time()))
+        elif len(self._live) >= MAX_LIVE_RUNS:
+            problem = f"{MAX_LIVE_RUNS} answers are being made already; stop some"
+            run.finish(Failed(problem, time.time()))
         elif problem:
             run.finish(Failed(problem, time.time()))
         else:

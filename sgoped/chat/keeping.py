@@ -124,9 +124,11 @@ class Keeper:
         Raises:
             StorageError: Those that are kept cannot be read.
         """
+        # Before anything is awaited: what is written meanwhile is forgotten here, and rows are old.
+        held = [each.run for each in self._held.values()]
         rows = [] if self._records is None else await self._records.listed(limit, state)
-        found = {row.id: summary_of(row) for row in rows}
-        for run in [each.run for each in self._held.values()]:
+        found = await asyncio.to_thread(lambda: {row.id: summary_of(row) for row in rows})
+        for run in held:
             found.pop(run.id, None)
             if state in ("", run.state):
                 found[run.id] = RunSummary(run.info, run.state, run.end, run.last_event_id)

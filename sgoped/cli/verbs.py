@@ -19,6 +19,7 @@ _VERBS = {
     "undo": "sgoped.cli.undo:undo",
     "refresh": "sgoped.cli.memory:refresh",
     "chat": "sgoped.cli.chat:chat",
+    "runs": "sgoped.cli.runs:runs",
     "models": "sgoped.cli.models:models",
     "services": "sgoped.cli.services:services",
     "doctor": "sgoped.cli.doctor:doctor",

@@ -23,6 +23,7 @@ from sgoped.web.wire import reply
 
 DEFAULT_LIMIT = 50
 MAX_EVENT_ID = 10**15
+MAX_LISTED_CHARS = 1_000
 MAX_SHOWN_CHARS = 10_000
 
 RUN_ID = Text("run_id", "A run's id.", where="path", required=True)
@@ -48,7 +49,7 @@ async def list_runs(request: web.Request) -> web.StreamResponse:
     """List answers, those being made and those kept, the newest first."""
     limit, state = LIMIT.read(request, DEFAULT_LIMIT), STATE.read(request)
     found = await request.app[CHAT].runs(limit, state)
-    answer: RunsReply = {"runs": [_run_json(summary) for summary in found]}
+    answer: RunsReply = {"runs": [_run_json(summary, MAX_LISTED_CHARS) for summary in found]}
     return reply(answer)
 
 
@@ -59,7 +60,7 @@ async def show_run(request: web.Request) -> web.StreamResponse:
     summary = RunSummary(run.info, run.state, run.end, run.last_event_id)
     told = {type(event): told_json(event) for event in run.told}
     answer: WholeRunReply = {
-        **_run_json(summary),
+        **_run_json(summary, MAX_SHOWN_CHARS),
         "text": run.text,
         "context": told.get(ContextTold),
         "citations": told.get(Citations),
@@ -116,13 +117,13 @@ async def forget_run(request: web.Request) -> web.StreamResponse:
     return reply(answer)
 
 
-def _run_json(run: RunSummary) -> RunReply:
+def _run_json(run: RunSummary, max_chars: int) -> RunReply:
     info = run.info
     return {
         "id": info.id,
         "stream_id": info.stream_id,
         "state": run.state,
-        "message": info.message[:MAX_SHOWN_CHARS],
+        "message": info.message[:max_chars],
         "model": info.model,
         "action": info.action,
         "conversation_id": info.conversation_id,

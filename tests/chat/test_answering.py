@@ -21,6 +21,7 @@ from sgoped.chat import (
     Run,
     Started,
     answering,
+    chat,
 )
 from sgoped.chat.log import MAX_UNREAD_BYTES
 from sgoped.prompts import assemble
@@ -114,6 +115,20 @@ async def test_stop_closes_the_upstream_before_headers_tokens_or_between(
     assert isinstance(events[-1], Cancelled)
     assert served.chat.stop("x") is False
     assert served.chat.live() == []
+
+
+async def test_more_runs_than_the_bound_fail_and_leave_the_others(
+    served: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Durable ones, which no bound on connections holds."""
+    monkeypatch.setattr(chat, "MAX_LIVE_RUNS", 2)
+    served.upstream.behave(Script(gate_at=0))
+    runs = [served.chat.start(ChatRequest("hi", durable=True)) for _ in range(3)]
+    assert [run.state for run in runs] == ["live", "live", "failed"]
+    served.upstream.open_gate()
+    for run in runs[:2]:
+        assert isinstance((await events_of(run))[-1], Completed)
+    assert [each.state for each in await served.chat.runs(9)].count("completed") == 2
 
 
 async def stopped_by_its_id(world: World, run: Run) -> None:
