@@ -1,6 +1,6 @@
 """Answers being made: runs, their events, what goes along with a message, and actions in a chat."""
 
-from sgoped.chat.chat import Chat, ChatRequest, execute_action, open_chat
+from sgoped.chat.chat import Chat, ChatRequest, execute_action, new_run_id, open_chat
 from sgoped.chat.context import Attachment
 from sgoped.chat.conversations import (
     MAX_CONVERSATION_ID_CHARS,
@@ -25,6 +25,7 @@ from sgoped.chat.events import (
 )
 from sgoped.chat.naming import name_file
 from sgoped.chat.run import Run, RunInfo
+from sgoped.chat.stored import RunSummary
 
 __all__ = [
     "MAX_CONVERSATION_ID_CHARS",
@@ -46,10 +47,12 @@ __all__ = [
     "Run",
     "RunEvent",
     "RunInfo",
+    "RunSummary",
     "ServiceTold",
     "Started",
     "UsageTold",
     "execute_action",
     "name_file",
+    "new_run_id",
     "open_chat",
 ]

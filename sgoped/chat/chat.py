@@ -11,21 +11,25 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from sgoped.actions import ActionRegistry
+from sgoped.background import background
 from sgoped.chat.acting import Order, act, execute
 from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
 from sgoped.chat.conversations import Conversations, refusal_of
-from sgoped.chat.events import ActionStarted, Cancelled, Completed, End, Failed, Started
-from sgoped.chat.run import SHUTTING_DOWN, STOPPED, Run, RunInfo, outcome
+from sgoped.chat.events import ActionStarted, Cancelled, End, Failed, Started
+from sgoped.chat.keeping import Keeper
+from sgoped.chat.run import SHUTTING_DOWN, STOPPED, Run, RunInfo
+from sgoped.chat.stored import RunSummary
 from sgoped.config import Settings
-from sgoped.errors import InvalidInput, NotFound
+from sgoped.errors import Conflict, InvalidInput, NotFound
 from sgoped.events import Bus, RunEnded, RunStarted
 from sgoped.llm import Registry
 from sgoped.memory import Memory
 from sgoped.prompts import Turn
-from sgoped.state import State
+from sgoped.state import RunRecords, State
 
 CONVERSATION_DELETED = "Its conversation was deleted."
+MAX_LIVE_RUNS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Chat:
         actions: ActionRegistry,
         bus: Bus,
         tasks: asyncio.TaskGroup,
+        *,
+        keeper: Keeper,
         conversations: Conversations,
     ) -> None:
         self.conversations = conversations
@@ -76,18 +82,23 @@ class Chat:
         self._actions = actions
         self._bus = bus
         self._tasks = tasks
+        self._keeper = keeper
         self._live: dict[str, Run] = {}
         self._closing = False
 
-    def start(self, request: ChatRequest) -> Run:
+    def start(self, request: ChatRequest, run_id: str = "") -> Run:
         """Begin to answer; returns at once, with the first event in place.
 
         Nothing is raised: what cannot be answered is a run that failed. A second run under the
         ``stream_id`` of a live one fails and leaves that one alone.
+
+        Args:
+            request: What is asked.
+            run_id: From ``new_run_id``, for who must know it before; else one is made.
         """
         order, problem = self._order(request)
         problem = problem or refusal_of(request.conversation_id)
-        run_id = uuid4().hex
+        run_id = run_id or new_run_id()
         info = RunInfo(
             id=run_id,
             stream_id=request.stream_id or run_id,
@@ -98,7 +109,7 @@ class Chat:
             conversation_id=request.conversation_id,
             durable=request.durable,
         )
-        run = Run(info)
+        run = Run(info, grace_seconds=self._desk.settings.run_grace_seconds)
         run.add(
             ActionStarted(info.action, info.started_at)
             if order
@@ -108,15 +119,23 @@ class Chat:
             run.finish(Cancelled(SHUTTING_DOWN, time.time()))
         elif info.stream_id in self._live:
             run.finish(Failed("A stream with this stream_id is live already", time.time()))
+        elif len(self._live) >= MAX_LIVE_RUNS:
+            problem = f"{MAX_LIVE_RUNS} answers are being made already; stop some"
+            run.finish(Failed(problem, time.time()))
         elif problem:
             run.finish(Failed(problem, time.time()))
         else:
             self._begin(run, self._work(run, request, order))
+        self._keeper.hold(run)
         return run
 
     def stop(self, stream_id: str, message: str = STOPPED) -> bool:
-        """End the run of that stream; its upstream is closed at once. False when none lives."""
-        run = self._live.get(stream_id)
+        """End the run of that stream, or of that id; its upstream is closed at once.
+
+        False when none lives.
+        """
+        by_id = (run for run in self._live.values() if run.id == stream_id)
+        run = self._live.get(stream_id) or next(by_id, None)
         if run is None or run.end is not None:
             return False
         run.cancel(message)
@@ -126,11 +145,44 @@ class Chat:
         """The runs that have not ended, oldest first."""
         return [run.info for run in self._live.values()]
 
+    async def find(self, run_id: str) -> Run:
+        """The run of that id, live or kept.
+
+        Raises:
+            NotFound: There is none, or none any more (``run_not_found``).
+            StorageError: Those that are kept cannot be read.
+        """
+        run = await self._keeper.find(run_id)
+        if run is None:
+            raise _unknown_run()
+        return run
+
+    async def runs(self, limit: int, state: str = "") -> list[RunSummary]:
+        """The newest runs first, live and kept; those in ``state`` alone unless it is empty.
+
+        Raises:
+            StorageError: Those that are kept cannot be read.
+        """
+        return await self._keeper.listed(limit, state)
+
+    async def forget(self, run_id: str) -> None:
+        """Forget an ended run for good.
+
+        Raises:
+            NotFound: There is none (``run_not_found``).
+            Conflict: It has not ended (``run_is_live``).
+            StorageError: It cannot be deleted.
+        """
+        if any(run.id == run_id for run in self._live.values()):
+            raise Conflict("this answer is still being made; stop it first", code="run_is_live")
+        if not await self._keeper.forget(run_id):
+            raise _unknown_run()
+
     def close(self) -> None:
         """Cancel every run and start none any more."""
         self._closing = True
         for run in list(self._live.values()):
-            run.cancel(SHUTTING_DOWN)
+            run.interrupt()
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation for good, ending what is being answered in it.
@@ -138,10 +190,12 @@ class Chat:
         Raises:
             NotFound, StorageError: As ``Conversations.delete``.
         """
-        for run in list(self._live.values()):
-            if run.info.conversation_id == conversation_id:
-                run.cancel(CONVERSATION_DELETED)
-        await self.conversations.delete(conversation_id)
+        own = [run for run in self._live.values() if run.info.conversation_id == conversation_id]
+        for run in own:
+            run.cancel(CONVERSATION_DELETED)
+        kept = await self.conversations.delete(conversation_id)
+        for run_id in {*kept, *(run.id for run in own)}:
+            await self._keeper.forget(run_id)
 
     async def execute(
         self,
@@ -166,7 +220,8 @@ class Chat:
 
     def _ended(self, run: Run) -> None:
         self._live.pop(run.stream_id, None)
-        self._bus.publish(RunEnded(run.id, outcome(run.end or Completed(time.time()))))
+        self._keeper.note_end()
+        self._bus.publish(RunEnded(run.id, run.state))
 
     def _work(
         self, run: Run, request: ChatRequest, order: Order | None
@@ -213,6 +268,15 @@ class Chat:
         return choice.id if choice is not None else ""
 
 
+def new_run_id() -> str:
+    """An id that no other run has."""
+    return uuid4().hex
+
+
+def _unknown_run() -> NotFound:
+    return NotFound("there is no such run, or it is kept no longer", code="run_not_found")
+
+
 @asynccontextmanager
 async def open_chat(
     memory: Memory,
@@ -223,18 +287,42 @@ async def open_chat(
     *,
     state: State,
 ) -> AsyncGenerator[Chat]:
-    """Open the chat; on leaving, every run is cancelled and waited for."""
+    """Open the chat; on leaving, every run is cancelled, waited for and kept."""
+    keeper = Keeper(RunRecords(state), settings.max_kept_runs)
+    desk = Desk(memory, registry, settings)
+    try:
+        async with background(keep=keeper.keep()), _in_group() as tasks:
+            conversations = Conversations(state, memory, bus, tasks)
+            await conversations.interrupt(await _recovered(keeper, bus))
+            chat = Chat(desk, actions, bus, tasks, keeper=keeper, conversations=conversations)
+            try:
+                yield chat
+            finally:
+                chat.close()
+    finally:
+        await keeper.save()
+
+
+async def _recovered(keeper: Keeper, bus: Bus) -> dict[str, str]:
+    """By id, what had been answered in the runs that the last end of sgoped interrupted."""
+    texts: dict[str, str] = {}
+    for run_id in await keeper.recover():
+        bus.publish(RunEnded(run_id, "interrupted"))
+        run = await keeper.find(run_id)
+        if run is not None:
+            texts[run_id] = run.text
+    return texts
+
+
+@asynccontextmanager
+async def _in_group() -> AsyncGenerator[asyncio.TaskGroup]:
+    """A task group whose block fails as it would without one."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
-        conversations = Conversations(state, memory, bus, tasks)
-        chat = Chat(Desk(memory, registry, settings), actions, bus, tasks, conversations)
         try:
-            await conversations.interrupt({})
-            yield chat
+            yield tasks
         except Exception as error:  # noqa: BLE001 - raised again outside of the group, unwrapped
             failure = error
-        finally:
-            chat.close()
     if failure is not None:
         raise failure
 

@@ -1,54 +1,111 @@
 """``RunLog``: the bounded log of one run's events, between who makes them and who reads them.
 
 What the slowest reader has not taken yet is bounded by making the writer wait, which reaches the
-upstream's socket; what all have taken is kept for a while, so that a reader can come back, and
-then shed. So a run's memory is flat however long its answer and however slow its readers.
+upstream's socket; what all have taken is packed into pages, so that a reader can come back or come
+late, and the oldest pages are shed beyond a bound. So a run's memory is flat however long its
+answer and however slow its readers.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 
 from sgoped.chat.events import Content, RunEvent
+from sgoped.chat.pages import Page, pack
 
 MAX_UNREAD_BYTES = 256 * 1024
-MAX_KEPT_BYTES = 64 * 1024
+MAX_KEPT_BYTES = 1024 * 1024
+PAGE_BYTES = 64 * 1024
 
 _EVENT_BYTES = 128
 
 
-class RunLog:
-    """Events with consecutive numbers from 1; one writer, any number of readers."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a log keeps at a moment.
 
-    def __init__(
-        self, max_unread_bytes: int = MAX_UNREAD_BYTES, max_kept_bytes: int = MAX_KEPT_BYTES
-    ) -> None:
-        self._max_unread_bytes = max_unread_bytes
-        self._max_kept_bytes = max_kept_bytes
-        self._events: list[RunEvent] = []
-        self._ends: list[int] = []  # bytes written up to and with each kept event
-        self._shed = 0  # events no longer kept
-        self._shed_bytes = 0
-        self._taken: dict[int, int] = {}  # reader -> events it has taken
-        self._tickets = count()
-        self._grown = asyncio.Event()
-        self._drained = asyncio.Event()
+    Attributes:
+        first: Number of the oldest event that is kept.
+        pages: Packed events, oldest first; those that were asked for.
+        base: Number of the last event that is in a page.
+        recent: The events behind it.
+    """
+
+    first: int
+    pages: tuple[Page, ...]
+    base: int
+    recent: tuple[RunEvent, ...]
 
     @property
     def last(self) -> int:
         """Number of the newest event."""
-        return self._shed + len(self._events)
+        return self.base + len(self.recent)
+
+
+class RunLog:
+    """Events with consecutive numbers from 1; one writer, any number of readers.
+
+    Args:
+        max_unread_bytes: How far the slowest reader may be behind before the writer waits.
+        max_kept_bytes: Of pages.
+        goes_on: Whether the writer goes on while there is no reader.
+        pages: What was written before, for a log that is only read.
+    """
+
+    def __init__(
+        self,
+        max_unread_bytes: int = MAX_UNREAD_BYTES,
+        max_kept_bytes: int = MAX_KEPT_BYTES,
+        *,
+        goes_on: bool = False,
+        pages: Sequence[Page] = (),
+    ) -> None:
+        self._max_unread_bytes = max_unread_bytes
+        self._max_kept_bytes = max_kept_bytes
+        self._max_recent_bytes = min(PAGE_BYTES, max_kept_bytes // 2)
+        self._goes_on = goes_on
+        self._pages = list(pages)
+        self._page_ends = [0] * len(self._pages)  # bytes written up to and with each page
+        self._page_bytes = sum(page.kept_bytes for page in self._pages)
+        self._base = self._pages[-1].last if self._pages else 0
+        self._base_bytes = 0
+        self._events: list[RunEvent] = []
+        self._ends: list[int] = []  # bytes written up to and with each recent event
+        self._taken: dict[int, int] = {}  # reader -> number of the last event it has taken
+        self._tickets = count()
+        self._closed = False
+        self._grown = asyncio.Event()
+        self._drained = asyncio.Event()
+
+    @property
+    def first(self) -> int:
+        """Number of the oldest event that is kept."""
+        return self._pages[0].first if self._pages else self._base + 1
+
+    @property
+    def last(self) -> int:
+        """Number of the newest event."""
+        return self._base + len(self._events)
 
     @property
     def kept_bytes(self) -> int:
         """About how much memory the kept events take."""
-        return self._written() - self._shed_bytes
+        return self._written() - self._base_bytes + self._page_bytes
 
     @property
     def readers(self) -> int:
         """How many read at present."""
         return len(self._taken)
+
+    def kept(self, after: int = 0) -> Kept:
+        """What is kept now, without pages that begin at ``after`` or before."""
+        wanted = bisect_left(self._pages, after + 1, key=lambda page: page.first)
+        pages = tuple(self._pages[wanted:])
+        return Kept(self.first, pages, self._base, tuple(self._events))
 
     def append(self, event: RunEvent) -> None:
         """Add an event, at once and whatever the bound: use ``room`` to respect it."""
@@ -56,6 +113,13 @@ class RunLog:
         self._ends.append(self._written() + size)
         self._events.append(event)
         self._grown.set()
+        if self._goes_on and not self._taken:
+            self._pack_old()
+
+    def close(self, event: RunEvent) -> None:
+        """Add the last event; what is recent stays so."""
+        self._closed = True
+        self.append(event)
 
     async def room(self) -> None:
         """Wait until the slowest reader is near enough; with no reader, until there is one."""
@@ -66,12 +130,12 @@ class RunLog:
     def join(self, after: int = 0) -> int:
         """Begin to read behind event number ``after``; returns a ticket for ``read``."""
         ticket = next(self._tickets)
-        self._taken[ticket] = min(max(after, self._shed), self.last)
+        self._taken[ticket] = min(max(after, self.first - 1), self.last)
         self._drained.set()
         return ticket
 
     async def read(self, ticket: int) -> list[tuple[int, RunEvent]]:
-        """All events that this reader has not taken, numbered, at least one; waits for it.
+        """Events that this reader has not taken, numbered, at least one; waits for it.
 
         They count as taken once the reader reads again: until then it is busy with them.
         """
@@ -79,12 +143,17 @@ class RunLog:
         while position == self.last:
             self._grown.clear()
             await self._grown.wait()
-        return list(enumerate(self._events[position - self._shed :], start=position + 1))
+        if position >= self._base:
+            events = self._events[position - self._base :]
+        else:
+            page = self._pages[self._page_of(position + 1)]
+            events = page.events()[position + 1 - page.first :]
+        return list(enumerate(events, start=position + 1))
 
     def take(self, ticket: int, number: int) -> None:
-        """Note that a reader is done with the next ``number`` events; old ones may be shed."""
+        """Note that a reader is done with the next ``number`` events; old ones may be packed."""
         self._taken[ticket] += number
-        self._shed_old()
+        self._pack_old()
         self._drained.set()
 
     def has_taken_all(self, ticket: int) -> bool:
@@ -97,26 +166,43 @@ class RunLog:
         self._drained.set()
 
     def _written(self) -> int:
-        return self._ends[-1] if self._ends else self._shed_bytes
+        return self._ends[-1] if self._ends else self._base_bytes
+
+    def _taken_number(self) -> int:
+        """Up to which event everybody who reads has taken them."""
+        nobody = self.last if self._goes_on else self._base
+        return min(self._taken.values(), default=nobody)
 
     def _taken_bytes(self) -> int:
-        if not self._taken:
-            return self._shed_bytes
-        return self._bytes_up_to(min(self._taken.values()))
+        number = self._taken_number()
+        if number > self._base:
+            return self._ends[number - self._base - 1]
+        if number == self._base:
+            return self._base_bytes
+        before = self._page_of(number + 1) - 1
+        return self._page_ends[before] if before >= 0 else 0
 
-    def _bytes_up_to(self, number: int) -> int:
-        return self._ends[number - self._shed - 1] if number > self._shed else self._shed_bytes
+    def _page_of(self, number: int) -> int:
+        return bisect_left(self._pages, number, key=lambda page: page.last)
 
-    def _shed_old(self) -> None:
-        """Drop taken events beyond the bound, half of it at a time to move the rest seldom."""
-        taken = min(self._taken.values(), default=self._shed)
-        excess = self._bytes_up_to(taken) - self._shed_bytes - self._max_kept_bytes
-        if excess <= self._max_kept_bytes // 2:
+    def _pack_old(self) -> None:
+        """Pack what was taken, once it is a page, and shed the oldest pages."""
+        number = self._taken_number() - self._base
+        if self._closed or number <= 0:
             return
+        if self._ends[number - 1] - self._base_bytes <= self._max_recent_bytes:
+            return
+        page = pack(self._base + 1, self._events[:number])
+        self._base, self._base_bytes = page.last, self._ends[number - 1]
+        del self._events[:number], self._ends[:number]
+        self._pages.append(page)
+        self._page_ends.append(self._base_bytes)
+        self._page_bytes += page.kept_bytes
+        self._shed()
+
+    def _shed(self) -> None:
         number = 0
-        while self._shed + number < taken and self._ends[number] - self._shed_bytes <= excess:
+        while self._page_bytes > self._max_kept_bytes and number < len(self._pages):
+            self._page_bytes -= self._pages[number].kept_bytes
             number += 1
-        if number:
-            self._shed_bytes = self._ends[number - 1]
-            self._shed += number
-            del self._events[:number], self._ends[:number]
+        del self._pages[:number], self._page_ends[:number]

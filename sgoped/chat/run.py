@@ -7,8 +7,18 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from sgoped.chat.events import Cancelled, Completed, Content, End, Failed, RunEvent
-from sgoped.chat.log import RunLog
+from sgoped.chat.events import (
+    Cancelled,
+    Citations,
+    Completed,
+    Content,
+    ContextTold,
+    End,
+    Failed,
+    RunEvent,
+    UsageTold,
+)
+from sgoped.chat.log import Kept, RunLog
 from sgoped.errors import SgopedError
 from sgoped.unexpected import log_unexpected
 
@@ -18,6 +28,8 @@ LEFT = "Nobody follows this answer any more."
 SHUTTING_DOWN = "sgoped is shutting down."
 UNFOLLOWED_SECONDS = 60.0
 MAX_TEXT_CHARS = 2**20
+
+Told = ContextTold | Citations | UsageTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +65,16 @@ class Run:
 
     Attributes:
         info: What it is.
+        interrupted: Whether sgoped ended before the run did.
     """
 
-    def __init__(self, info: RunInfo, log: RunLog | None = None) -> None:
+    def __init__(
+        self, info: RunInfo, log: RunLog | None = None, *, grace_seconds: float = 0.0
+    ) -> None:
         self.info = info
-        self._log = log or RunLog()
+        self.interrupted = False
+        self._grace_seconds = grace_seconds
+        self._log = log or RunLog(goes_on=info.durable)
         self._end: End | None = None
         self._task: asyncio.Task[None] | None = None
         self._unfollowed: asyncio.TimerHandle | None = None
@@ -65,6 +82,19 @@ class Run:
         self._kept = ""
         self._said: list[str] = []
         self._said_chars = 0
+        self._told: dict[type[Told], Told] = {}
+
+    @classmethod
+    def restored(
+        cls, info: RunInfo, log: RunLog, *, end: End, told: Sequence[Told], text: str, state: str
+    ) -> Run:
+        """A run that ended before, as it was kept; ``log`` holds all of its events."""
+        run = cls(info, log)
+        run.interrupted = state == "interrupted"
+        run._end = end
+        run._told = {type(event): event for event in told}
+        run._said = [text]
+        return run
 
     @property
     def id(self) -> str:
@@ -87,9 +117,31 @@ class Run:
         return "".join(self._said)[:MAX_TEXT_CHARS]
 
     @property
-    def interrupted(self) -> bool:
-        """Whether it is cancelled because sgoped ends."""
-        return self._reason == SHUTTING_DOWN
+    def told(self) -> tuple[Told, ...]:
+        """What was told last of context, citations and usage, each at most once."""
+        return tuple(self._told.values())
+
+    @property
+    def state(self) -> str:
+        """``live``, ``completed``, ``cancelled``, ``failed`` or ``interrupted``."""
+        if self._end is None:
+            return "live"
+        is_cut = self.interrupted and not isinstance(self._end, Completed)
+        return "interrupted" if is_cut else outcome(self._end)
+
+    @property
+    def last_event_id(self) -> int:
+        """Number of the newest event."""
+        return self._log.last
+
+    @property
+    def kept_bytes(self) -> int:
+        """About how much memory its events and its text take."""
+        return self._log.kept_bytes + 2 * self._said_chars
+
+    def kept(self, after: int = 0) -> Kept:
+        """What of its events is kept; see ``RunLog.kept``."""
+        return self._log.kept(after)
 
     # -- for who makes the answer
 
@@ -107,15 +159,18 @@ class Run:
 
         self._task = tasks.create_task(self._do(work), name=f"run {self.id}")
         self._task.add_done_callback(ended)
-        loop = asyncio.get_running_loop()
-        self._unfollowed = loop.call_later(UNFOLLOWED_SECONDS, self._cancel_unfollowed)
+        if not self.info.durable:
+            loop = asyncio.get_running_loop()
+            self._unfollowed = loop.call_later(UNFOLLOWED_SECONDS, self._cancel_unfollowed)
 
     def add(self, event: RunEvent) -> None:
         """Append an event at once; not the end, and nothing behind the end."""
         if self._end is None:
             self._log.append(event)
-            if isinstance(event, Content) and event.part == "answer":
-                self._hold(event.text)
+            if isinstance(event, Content):
+                self._hold(event)
+            elif isinstance(event, Told):
+                self._told[type(event)] = event
 
     def say(self, text: str) -> None:
         """Append a piece of the answer, unless it is empty."""
@@ -129,10 +184,9 @@ class Run:
     def finish(self, end: End) -> None:
         """Append the end, unless there is one."""
         if self._end is None:
-            self._log.append(end)
+            self._log.close(end)
             self._end = end
-            if self._unfollowed is not None:
-                self._unfollowed.cancel()
+            self._wait_no_more()
 
     def keep_in_mind(self, text: str) -> None:
         """Add to what is said should the run be cancelled, such as what is saved already."""
@@ -144,13 +198,15 @@ class Run:
         """Yield batches of numbered events until the end, which is the last of them.
 
         The run waits while a follower is too far behind. When the last one leaves before the
-        end, the run is cancelled, since nobody wants its answer.
+        end and none comes within the grace, the run is cancelled, since nobody wants its answer;
+        unless it is durable.
 
         Args:
             after: Number of the event (from 1) behind which to begin; events that are no
                 longer kept are left out.
         """
-        ticket = self._log.join(after)
+        ticket = self._log.join(self._resumed(after))
+        self._wait_no_more()
         try:
             while not self._is_over(ticket):
                 batch = await self._log.read(ticket)
@@ -158,8 +214,18 @@ class Run:
                 self._log.take(ticket, len(batch))
         finally:
             self._log.leave(ticket)
-            if not self._log.readers:
-                self.cancel(LEFT)
+            self.end_unless_followed()
+
+    def end_unless_followed(self) -> None:
+        """Cancel the run after the grace when nobody follows it, unless it is durable."""
+        if self._log.readers or self.info.durable or self._end is not None or self._task is None:
+            return
+        if not self._grace_seconds:
+            self.cancel(LEFT)
+            return
+        self._wait_no_more()
+        loop = asyncio.get_running_loop()
+        self._unfollowed = loop.call_later(self._grace_seconds, self._cancel_unfollowed)
 
     def cancel(self, message: str = STOPPED) -> None:
         """End the run; it closes its upstream and then says so. Without effect on one that ended.
@@ -170,12 +236,32 @@ class Run:
             self._reason = message
             self._task.cancel()
 
+    def interrupt(self) -> None:
+        """End the run because sgoped ends."""
+        if self._end is None and not self._reason:
+            self.interrupted = True
+            self.cancel(SHUTTING_DOWN)
+
     # -- inside
 
-    def _hold(self, text: str) -> None:
-        if self._said_chars < MAX_TEXT_CHARS:
-            self._said.append(text)
-            self._said_chars += len(text)
+    def _hold(self, event: Content) -> None:
+        if event.part == "answer" and self._said_chars < MAX_TEXT_CHARS:
+            self._said.append(event.text)
+            self._said_chars += len(event.text)
+
+    def _resumed(self, after: int) -> int:
+        """Behind which event to begin for who has seen ``after``.
+
+        What was said last before a kill is in no file, so a follower may have seen more than is
+        kept; it still has to see the end.
+        """
+        is_cut = self.interrupted and self._end is not None
+        return min(after, self._log.last - 1) if is_cut else after
+
+    def _wait_no_more(self) -> None:
+        if self._unfollowed is not None:
+            self._unfollowed.cancel()
+            self._unfollowed = None
 
     def _is_over(self, ticket: int) -> bool:
         return self._end is not None and self._log.has_taken_all(ticket)

@@ -71,12 +71,13 @@ def chat(
     with _stopping(client, stream_id):
         events = client.stream("/api/chat/stream", body)
         if printer.as_json:
-            _print_events(events)
+            print_events(events)
         else:
-            _Answer(thinking).show(events)
+            Answer(thinking).show(events)
 
 
-def _print_events(events: Iterator[dict[str, Any]]) -> None:
+def print_events(events: Iterator[dict[str, Any]]) -> None:
+    """Print events for programs, one a line; exits with 1 when the answer is not whole."""
     last = ""
     for event in events:
         click.echo(json.dumps(event, ensure_ascii=False))
@@ -85,7 +86,7 @@ def _print_events(events: Iterator[dict[str, Any]]) -> None:
         raise click.exceptions.Exit(1)
 
 
-class _Answer:
+class Answer:
     """Prints an answer; reasoning, which comes between ``<think>`` events, is left out or dim."""
 
     def __init__(self, thinking: bool) -> None:
@@ -94,6 +95,11 @@ class _Answer:
         self._at_line_start = True
 
     def show(self, events: Iterator[dict[str, Any]]) -> None:
+        """Print until the end.
+
+        Raises:
+            click.ClickException: The answer is not whole.
+        """
         for event in events:
             match event.get("type"):
                 case "content":

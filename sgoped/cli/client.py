@@ -97,14 +97,15 @@ class Client:
         with self._request(method, path, body, timeout) as response:
             return self._json(response)
 
-    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The events of a ``text/event-stream``, as they come.
+    def stream(self, path: str, body: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """The events of a ``text/event-stream``, as they come; without a body by GET.
 
         Raises:
             NotReachable: Also when the daemon ends in the middle.
             Refused: In words fit to show.
         """
-        with self._request("POST", path, body, None) as response:
+        method = "GET" if body is None else "POST"
+        with self._request(method, path, body, None) as response:
             if response.getheader("Content-Type", "").partition(";")[0] != "text/event-stream":
                 self._json(response)
                 raise self._stranger()

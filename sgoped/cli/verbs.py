@@ -20,6 +20,7 @@ _VERBS = {
     "refresh": "sgoped.cli.memory:refresh",
     "chat": "sgoped.cli.chat:chat",
     "conversations": "sgoped.cli.conversations:conversations",
+    "runs": "sgoped.cli.runs:runs",
     "models": "sgoped.cli.models:models",
     "services": "sgoped.cli.services:services",
     "doctor": "sgoped.cli.doctor:doctor",

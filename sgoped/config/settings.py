@@ -221,6 +221,12 @@ class Settings(BaseSettings):
     max_versions_bytes: Size = Field(
         ByteSize(_GIB), description="Kept of what the API overwrote or deleted"
     )
+    run_grace_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
+        0.3, description="How long an answer goes on when nobody follows it any more"
+    )
+    max_kept_runs: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        200, description="How many answers are kept on the disk, the newest; 0: none"
+    )
     context_tokens: Annotated[int, Field(ge=256, le=100_000_000)] = Field(
         8192, description="The window of a model that does not tell its own"
     )

@@ -13,15 +13,22 @@ from sgoped.state.opening import (
     recover_state,
     unfinished_copies,
 )
+from sgoped.state.run_records import LIVE, PageRow, RunChange, RunRecords, RunRow, StoredRun
 
 __all__ = [
+    "LIVE",
     "Condition",
     "ConversationRow",
     "ConversationRows",
     "MessageRow",
     "MessageState",
+    "PageRow",
+    "RunChange",
+    "RunRecords",
+    "RunRow",
     "ServiceRow",
     "State",
+    "StoredRun",
     "examine_state",
     "list_backups",
     "open_state",

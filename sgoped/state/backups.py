@@ -17,7 +17,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from sgoped.database import database_files
-from sgoped.state.examination import Condition, examine
+from sgoped.state.examination import Condition, examine, is_damage
+from sgoped.state.run_records import RUN_TABLES
 
 KEPT_DAYS = 3
 DAY_SECONDS = 24 * 3600
@@ -79,6 +80,7 @@ class Backups:
         with closing(sqlite3.connect(partial)) as copy:
             copy.execute("pragma synchronous = off")  # synced as a whole, below
             connection.backup(copy)
+            _leave_out_runs(copy)
             # The copy is one file, whoever looks at it.
             copy.execute("pragma journal_mode = delete")
         if examine(partial, self._known_steps) is not Condition.SOUND:
@@ -148,6 +150,26 @@ class Backups:
             return examine(path, self._known_steps) is Condition.SOUND
         except (OSError, sqlite3.Error):
             return False
+
+
+def _leave_out_runs(copy: sqlite3.Connection) -> None:
+    """What was deleted for good must not come back, and answers would make a copy large."""
+    try:
+        _delete_runs(copy)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise  # else the copy is found to be damaged, and told so
+
+
+def _delete_runs(copy: sqlite3.Connection) -> None:
+    is_there = "select count(*) from sqlite_master where type = 'table' and name = ?"
+    deleted = 0
+    for table in RUN_TABLES:
+        if copy.execute(is_there, (table,)).fetchone()[0]:
+            deleted += copy.execute(f"delete from {table}").rowcount  # noqa: S608 - a constant
+    copy.commit()
+    if deleted:
+        copy.execute("vacuum")
 
 
 def remove_partial(directory: Path) -> None:

@@ -17,6 +17,7 @@ from sgoped.state.backups import UnsoundSourceError
 from sgoped.state.conversation_rows import create_conversations
 from sgoped.state.conversations import ConversationRows
 from sgoped.state.examination import is_damage
+from sgoped.state.run_records import create_runs
 
 if TYPE_CHECKING:
     from sqlite_utils import Database as Tables
@@ -56,7 +57,7 @@ def create_services(tables: Tables) -> None:
     )
 
 
-STEPS = (create_services, create_conversations)
+STEPS = (create_services, create_conversations, create_runs)
 
 
 class State:
@@ -97,6 +98,14 @@ class State:
         if not self.problem:
             log.error("%s", _DAMAGED)
         self.problem = _DAMAGED
+
+    async def transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Do ``work`` in the database's thread, in one transaction, for who has tables of its own.
+
+        Raises:
+            StorageError: The disk refuses, or the file is damaged.
+        """
+        return await self._run(work)
 
     async def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         try:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
 
 from aiohttp import web
 
-from sgoped.chat import Attachment, ChatRequest, Run, name_file
-from sgoped.unexpected import log_unexpected
+from sgoped.chat import Attachment, ChatRequest, name_file, new_run_id
 from sgoped.web.endpoint import EVENT_STREAM, endpoint, read_body
-from sgoped.web.keys import CHAT, LIVE, REGISTRY, SETTINGS
+from sgoped.web.following import open_stream, send_run
+from sgoped.web.keys import CHAT, REGISTRY
 from sgoped.web.replies import ChatStatusReply, FilenameReply, StopReply, StreamEventReply
-from sgoped.web.run_events import framed
 from sgoped.web.schemas import AttachmentBody, ChatBody, Previews, StopChat
-from sgoped.web.sse import ClientLost, EventStream, Framed
+from sgoped.web.sse import ClientLost
 from sgoped.web.wire import reply
-
-SHUTTING_DOWN = "sgoped is shutting down."
-CLIENT_LEFT = "The client left."
 
 
 @endpoint(
@@ -34,41 +29,21 @@ async def stream_chat(request: web.Request) -> web.StreamResponse:
 
     The headers come at once, before any model is asked; then `start` and `content`, or
     `action_start`, `action_complete` and `content`; last exactly one of `complete`, `cancelled`
-    and `error`. Closing the connection ends the answer.
+    and `error`. The header `X-Run-Id` names the run, each event has an `id:`, and
+    `/api/runs/{id}/events` goes on from there. Closing the connection ends the answer when nobody
+    follows it within `run_grace_seconds`, unless it is `durable`.
     """
     body = await read_body(request, ChatBody)
-    app = request.app
-    app[LIVE].admit()
-    stream = EventStream(request, write_timeout_seconds=app[SETTINGS].write_timeout_seconds)
+    run_id = new_run_id()
+    stream = open_stream(request, run_id)
     try:
         await stream.open()
-        run = app[CHAT].start(chat_request(body))
-        await _follow(request, stream, run, typed=body.events == "typed")
+        run = request.app[CHAT].start(chat_request(body), run_id)
+        await send_run(request, stream, run, typed=body.events == "typed")
         await stream.close()
     except ClientLost:
         pass
     return stream.response
-
-
-async def _follow(request: web.Request, stream: EventStream, run: Run, *, typed: bool) -> None:
-    """Send the run's events until its last; whatever happens, the run does not outlive this."""
-
-    async def end() -> None:
-        run.cancel(SHUTTING_DOWN)
-
-    with request.app[LIVE].track(end):
-        try:
-            async with stream.kept_alive(), aclosing(run.follow()) as batches:
-                async for batch in batches:
-                    await stream.send(framed(batch, typed=typed))
-        except ClientLost:
-            raise
-        except Exception as error:  # noqa: BLE001 - a stream ends with an event, never a reset
-            log_unexpected("a chat stream", error)
-            message = "something unexpected went wrong; the log says where"
-            await stream.send([Framed({"type": "error", "message": message})])
-        finally:
-            run.cancel(CLIENT_LEFT)  # has no effect on a run that has ended
 
 
 def chat_request(body: ChatBody) -> ChatRequest:
@@ -96,7 +71,10 @@ def attachments(bodies: Sequence[AttachmentBody]) -> tuple[Attachment, ...]:
 
 @endpoint("chat", body=StopChat, returns=StopReply)
 async def stop_chat(request: web.Request) -> web.StreamResponse:
-    """End a stream, also before its model has said anything; always 200."""
+    """End a stream, also before its model has said anything; always 200.
+
+    `stream_id` may also be the id of a run.
+    """
     body = await read_body(request, StopChat)
     stopped = request.app[CHAT].stop(body.stream_id)
     answer: StopReply = {

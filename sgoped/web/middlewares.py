@@ -53,7 +53,7 @@ USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 MAX_POLICIES = 16
 ALLOWED_ORIGIN = web.RequestKey("allowed_origin", str)
 
-EXPOSED_HEADERS = "ETag, X-Total-Count"
+EXPOSED_HEADERS = "ETag, X-Run-Id, X-Total-Count"
 
 STATUS_OF_CLASS: Mapping[type[SgopedError], HTTPStatus] = MappingProxyType(
     {

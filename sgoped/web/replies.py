@@ -272,6 +272,40 @@ class ChatStatusReply(TypedDict):
     streams: list[LiveStream]
 
 
+class RunReply(TypedDict):
+    """An answer that is being made, or was."""
+
+    id: str
+    stream_id: str
+    state: Annotated[
+        str, Field(description="`live`, `completed`, `cancelled`, `failed` or `interrupted`.")
+    ]
+    message: Annotated[str, Field(description="What was asked; of a long text the beginning.")]
+    model: str
+    action: str
+    conversation_id: str
+    durable: bool
+    started_at: UnixSeconds
+    ended_at: UnixSeconds | None
+    end_message: Annotated[str, Field(description="Why it ended so; empty when it is whole.")]
+    last_event_id: int
+
+
+class RunsReply(TypedDict):
+    """Answers, the newest first."""
+
+    runs: list[RunReply]
+
+
+class WholeRunReply(RunReply):
+    """An answer with what was told beside it; `null` for what was not."""
+
+    text: Annotated[str, Field(description="The answer up to now, without any thinking.")]
+    context: dict[str, Any] | None
+    citations: dict[str, Any] | None
+    usage: dict[str, Any] | None
+
+
 class StreamEventReply(TypedDict):
     """One event of the stream; see `type`. Exactly one of complete, cancelled, error is last."""
 
@@ -293,6 +327,8 @@ class StreamEventReply(TypedDict):
     timestamp: NotRequired[UnixSeconds]
     model: NotRequired[str]
     action: NotRequired[str]
+    run_id: NotRequired[str]
+    count: NotRequired[int]
     result: NotRequired[dict[str, Any]]
     items: NotRequired[list[dict[str, Any]]]
     missing: NotRequired[list[str]]

@@ -16,6 +16,7 @@ from sgoped.web import (
     files,
     openapi,
     pages,
+    runs,
     search,
     services,
     status,
@@ -82,6 +83,11 @@ ROUTES = (
     Route("POST",   "/api/conversations/{conversation_id}/fork", conversations.fork_conversation),
     Route("POST",   "/api/conversations/{conversation_id}/export", conversations.export_conversation),
 
+    Route("GET",    "/api/runs",                       runs.list_runs),
+    Route("GET",    "/api/runs/{run_id}",              runs.show_run),
+    Route("DELETE", "/api/runs/{run_id}",              runs.forget_run),
+    Route("GET",    "/api/runs/{run_id}/events",       runs.follow_run),
+    Route("POST",   "/api/runs/{run_id}/stop",         runs.stop_run),
     Route("GET",    "/ws/suggestions",                 websocket.suggestions_socket),  # a socket
 )
 # fmt: on

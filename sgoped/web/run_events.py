@@ -30,34 +30,42 @@ _TYPE_NAMES = {
 }
 
 
-def framed(events: Iterable[tuple[int, RunEvent]], *, typed: bool) -> list[Framed]:
+def framed(
+    events: Iterable[tuple[int, RunEvent]], *, typed: bool, run_id: str = ""
+) -> list[Framed]:
     """Numbered events as they are sent; those that this client does not get are left out."""
-    shown = ((number, event_json(event, typed=typed)) for number, event in events)
+    shown = ((number, event_json(event, typed=typed, run_id=run_id)) for number, event in events)
     return [Framed(data, number) for number, data in shown if data is not None]
 
 
-def event_json(event: RunEvent, *, typed: bool) -> dict[str, Any] | None:
+def event_json(event: RunEvent, *, typed: bool, run_id: str = "") -> dict[str, Any] | None:
     """One event of a run.
 
     Args:
         event: What happened.
         typed: Whether the client asked for typed events. Without, there is nothing but what the
             existing front end knows, and thinking stands between tags; with, it arrives as
-            ``thinking`` events, and context, usage, citations and services are told.
+            ``thinking`` events, context, usage, citations and services are told, and the start
+            tells the run's id.
+        run_id: Of the run.
     """
     match event:
         case Content():
             return _content_json(event, typed=typed)
-        case Started(model=model, at=at):
-            return {"type": "start", "model": model, "timestamp": at}
-        case ActionStarted(action=action, at=at):
-            return {"type": "action_start", "action": action, "timestamp": at}
+        case Started() | ActionStarted():
+            return _start_json(event) | ({"run_id": run_id} if typed and run_id else {})
         case ActionCompleted(action=action, result=result, at=at):
             return {"type": "action_complete", "action": action, "result": result, "timestamp": at}
         case ContextTold() | Citations() | UsageTold() | ServiceTold():
-            return _told_json(event) if typed else None
+            return told_json(event) if typed else None
         case Completed() | Cancelled() | Failed():
             return _end_json(event)
+
+
+def _start_json(event: Started | ActionStarted) -> dict[str, Any]:
+    if isinstance(event, Started):
+        return {"type": "start", "model": event.model, "timestamp": event.at}
+    return {"type": "action_start", "action": event.action, "timestamp": event.at}
 
 
 def _content_json(event: Content, *, typed: bool) -> dict[str, Any] | None:
@@ -67,7 +75,8 @@ def _content_json(event: Content, *, typed: bool) -> dict[str, Any] | None:
     return {"type": kind, "content": event.text, "timestamp": event.at}
 
 
-def _told_json(event: ContextTold | Citations | UsageTold | ServiceTold) -> dict[str, Any]:
+def told_json(event: ContextTold | Citations | UsageTold | ServiceTold) -> dict[str, Any]:
+    """What is told beside the answer, as clients of typed events get it."""
     told = asdict(event)
     return {"type": _TYPE_NAMES[type(event)], "timestamp": told.pop("at"), **told}
 

@@ -7,7 +7,7 @@ that start with ``data: ``, so an event is exactly one such line.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -72,6 +72,7 @@ class EventStream:
         request: What it answers.
         write_timeout_seconds: A client that takes nothing for so long is given up.
         ping_seconds: A comment is sent after so much silence.
+        headers: Further ones.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class EventStream:
         *,
         write_timeout_seconds: float,
         ping_seconds: float = PING_SECONDS,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._request = request
         self._write_timeout_seconds = write_timeout_seconds
@@ -87,7 +89,7 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
         self._written_at = self._loop.time()
         self._writing = False
-        self.response = web.StreamResponse(headers=HEADERS)
+        self.response = web.StreamResponse(headers={**HEADERS, **headers})
 
     async def open(self) -> None:
         """Send the headers, at once.
@@ -101,12 +103,14 @@ class EventStream:
             raise ClientLost from error
 
     async def send(self, events: Iterable[Framed]) -> None:
-        """Send all of ``events`` in one write; waits while the client does not read.
+        """Send all of ``events``, if any, in one write; waits while the client does not read.
 
         Raises:
             ClientLost: Nobody takes them any more; the connection is cut.
         """
-        await self._write(b"".join([frame(event) for event in events]))
+        data = b"".join([frame(event) for event in events])
+        if data:
+            await self._write(data)
 
     async def close(self) -> None:
         """End the response.

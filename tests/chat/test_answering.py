@@ -18,9 +18,12 @@ from sgoped.chat import (
     Content,
     ContextTold,
     Failed,
+    Run,
     Started,
     answering,
+    chat,
 )
+from sgoped.chat.log import MAX_UNREAD_BYTES
 from sgoped.prompts import assemble
 from tests.chat.world import World, events_of, followed, names, open_world, said_in
 from tests.fakes.scripts import Script
@@ -112,6 +115,77 @@ async def test_stop_closes_the_upstream_before_headers_tokens_or_between(
     assert isinstance(events[-1], Cancelled)
     assert served.chat.stop("x") is False
     assert served.chat.live() == []
+
+
+async def test_more_runs_than_the_bound_fail_and_leave_the_others(
+    served: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Durable ones, which no bound on connections holds."""
+    monkeypatch.setattr(chat, "MAX_LIVE_RUNS", 2)
+    served.upstream.behave(Script(gate_at=0))
+    runs = [served.chat.start(ChatRequest("hi", durable=True)) for _ in range(3)]
+    assert [run.state for run in runs] == ["live", "live", "failed"]
+    served.upstream.open_gate()
+    for run in runs[:2]:
+        assert isinstance((await events_of(run))[-1], Completed)
+    assert [each.state for each in await served.chat.runs(9)].count("completed") == 2
+
+
+async def stopped_by_its_id(world: World, run: Run) -> None:
+    """Stop a run in whatever phase it is; everything must have ended within a second."""
+    following = asyncio.ensure_future(events_of(run))  # noqa: TID251 - a reader of the test's own
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        assert world.chat.stop(run.id) is True
+        events = await following
+    assert isinstance(events[-1], Cancelled)
+    assert world.chat.live() == []
+
+
+async def test_stop_ends_the_gathering_of_context(
+    served: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def resolve(reference: str) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(served.memory, "resolve", resolve)
+    run = served.chat.start(ChatRequest("what is in @plan.md?"))
+    await asked.wait()
+    await stopped_by_its_id(served, run)
+    assert served.upstream.chats == []
+
+
+@pytest.mark.parametrize("kind", ["ollama", "openai"])
+async def test_stop_ends_the_wait_for_the_models_window(world: World, kind: str) -> None:
+    world.upstream.behave(Script(fault="stall_early", fault_on=("show", "models")))
+    await world.serve(kind)
+    asked = "/api/show" if kind == "ollama" else "/v1/models"
+    before = [request.path for request in world.upstream.requests].count(asked)
+    run = world.chat.start(ChatRequest("hi"))
+    await world.upstream.until(
+        lambda: [request.path for request in world.upstream.requests].count(asked) > before
+    )
+    await stopped_by_its_id(world, run)
+    assert world.upstream.chats == []
+
+
+async def test_stop_reaches_the_upstream_while_a_follower_does_not_read(served: World) -> None:
+    served.upstream.behave(Script(chunks=("word " * 2000,) * 2000))
+    run = served.chat.start(ChatRequest("hi"))
+    async with aclosing(followed(run)) as stalled:
+        await anext(stalled)
+        await served.upstream.until(lambda: served.upstream.live_streams == 1)
+        for _ in range(1000):
+            if run._log.kept_bytes >= MAX_UNREAD_BYTES:
+                break
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(1):
+            assert served.chat.stop(run.stream_id) is True
+            await served.upstream.client_closed()
+    assert isinstance((await events_of(run))[-1], Cancelled)
 
 
 async def test_stopping_what_is_unknown_is_false(world: World) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgoped.chat import Content
-from sgoped.chat.log import RunLog
+from sgoped.chat import Content, RunEvent
+from sgoped.chat.log import MAX_KEPT_BYTES, MAX_UNREAD_BYTES, RunLog
 
 
 def content(number: int, size: int = 0) -> Content:
@@ -55,27 +56,104 @@ async def test_without_a_reader_the_writer_waits_until_there_is_one_that_reads()
         log.take(ticket, len(await log.read(ticket)))
 
 
+def noise(number: int, size: int) -> Content:
+    """A text that cannot be packed small."""
+    rng = Random(number)
+    return Content("".join(chr(rng.randrange(0x4E00, 0x9F00)) for _ in range(size)), 0.0)
+
+
 async def test_what_was_taken_is_shed_beyond_the_bound() -> None:
     log = RunLog(max_unread_bytes=2000, max_kept_bytes=3000)
     ticket = log.join()
     for number in range(10_000):
-        log.append(content(number, 100))
+        log.append(noise(number, 100))
         log.take(ticket, len(await log.read(ticket)))
         assert log.kept_bytes < 6000
     assert log.last == 10_000
+    assert 9_900 < log.first < 10_000
+
+
+async def read_from(log: RunLog, after: int) -> list[tuple[int, RunEvent]]:
+    ticket = log.join(after)
+    seen = []
+    while not log.has_taken_all(ticket):
+        batch = await log.read(ticket)
+        seen += batch
+        log.take(ticket, len(batch))
+    log.leave(ticket)
+    return seen
 
 
 async def test_a_late_reader_begins_with_what_is_kept() -> None:
-    log = RunLog(max_kept_bytes=2000)
+    log = RunLog(max_kept_bytes=3000)
     ticket = log.join()
     for number in range(100):
-        log.append(content(number, 100))
+        log.append(noise(number, 100))
         log.take(ticket, len(await log.read(ticket)))
-    late = await log.read(log.join())
-    assert late[-1] == (100, content(99, 100))
-    assert len(late) < 100
-    last = await log.read(log.join(after=99))
-    assert last == [(100, content(99, 100))]
+    late = await read_from(log, 0)
+    assert late == [(number + 1, noise(number, 100)) for number in range(log.first - 1, 100)]
+    assert 1 < len(late) < 100
+    assert await read_from(log, 99) == [(100, noise(99, 100))]
+    assert await read_from(log, 100) == []
+    assert await read_from(log, 10**9) == []
+
+
+async def test_a_long_answer_of_small_tokens_can_be_read_again_from_its_beginning() -> None:
+    log = RunLog()
+    ticket = log.join()
+    for number in range(30_000):
+        log.append(Content(f"token{number} ", number / 7))
+        log.take(ticket, len(await log.read(ticket)))
+    assert log.first == 1
+    assert log.kept_bytes < MAX_KEPT_BYTES + MAX_UNREAD_BYTES
+    again = await read_from(log, 0)
+    assert again == [(n + 1, Content(f"token{n} ", n / 7)) for n in range(30_000)]
+
+
+async def test_a_log_that_goes_on_needs_no_reader_and_stays_small() -> None:
+    log = RunLog(max_kept_bytes=100_000, goes_on=True)
+    for number in range(1000):
+        log.append(noise(number, 500))
+        await log.room()
+        assert log.kept_bytes < 300_000
+    seen = await read_from(log, 0)
+    assert [number for number, _ in seen] == list(range(log.first, 1001))
+    assert 1 < log.first < 1000
+
+
+async def test_a_reader_of_old_pages_holds_a_log_that_goes_on() -> None:
+    log = RunLog(max_unread_bytes=100_000, goes_on=True)
+    for number in range(500):
+        log.append(noise(number, 500))
+        await log.room()
+    ticket = log.join()
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(log.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        while not waiting.done():
+            log.take(ticket, len(await log.read(ticket)))
+            await asyncio.sleep(0)
+    log.leave(ticket)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.integers(0, 400)), max_size=40),
+    st.integers(0, 4000),
+    st.data(),
+)
+async def test_whatever_was_packed_a_reader_may_begin_anywhere(
+    writes: list[tuple[int, int]], max_kept_bytes: int, data: st.DataObject
+) -> None:
+    log = RunLog(max_kept_bytes=max_kept_bytes, goes_on=True)
+    written: list[RunEvent] = []
+    for count, size in writes:
+        for _ in range(count):
+            written.append(noise(len(written), 1 + size))
+            log.append(written[-1])
+    after = data.draw(st.integers(0, len(written)))
+    expected = list(enumerate(written, start=1))[max(after, log.first - 1) :]
+    assert await read_from(log, after) == expected
 
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(0, 2000))

@@ -163,6 +163,19 @@ Section 3, chat::
     kept over restarts                  test_a_conversation_goes_on_after_the_end_of_the_process
                                         test_what_was_stopped_by_the_end_of_the_daemon_is_interrupted_with_its_text
 
+Section 7, runs::
+
+    each has an id, and events have     test_a_page_that_is_reloaded_again_and_again_misses_nothing
+    followed from anywhere              test_a_page_that_is_reloaded_again_and_again_misses_nothing
+                                        test_a_second_window_sees_the_same
+    durable, or not                     test_a_durable_answer_is_completed_with_nobody_there
+                                        test_the_last_window_that_is_closed_closes_the_upstream
+    stopped in every phase              test_a_run_is_stopped_by_its_id
+                                        test_a_stop_ends_the_wait_for_how_much_a_model_can_take
+    interrupted, with their text        test_what_was_being_made_when_sgoped_ended_is_interrupted_with_its_text
+    forgotten, or never kept            test_a_forgotten_run_is_gone
+                                        test_none_is_kept_where_none_is_to_be_kept
+
 Section 4, the WebSocket::
 
     files and actions                   test_files_are_suggested

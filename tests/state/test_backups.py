@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sgoped.state import ServiceRow, open_state, opening
+from sgoped.state import PageRow, RunChange, RunRecords, RunRow, ServiceRow, open_state, opening
 from sgoped.state.backups import DAY_SECONDS, KEPT_DAYS, Backups, UnsoundSourceError
 from sgoped.state.facts import STEPS as ALL_STEPS
 from tests.state.test_recovery import SERVICE, garble_a_page
@@ -235,3 +235,18 @@ async def test_backups_out_of_reach_stop_neither_a_start_nor_what_runs(
         while caplog.text.count("could not be backed up") < 3:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
         assert await state.load_services() == [SERVICE]
+
+
+async def test_a_backup_is_made_without_runs(tmp_path: Path) -> None:
+    row = RunRow("r", 1.0, "completed", "{}", "", 1)
+    page = PageRow(1, 1, b"a private answer" * 10_000)
+    path, folder = tmp_path / "state.db", tmp_path / "backups"
+    async with open_state(path, folder) as state:
+        await state.save_service(SERVICE)
+        await RunRecords(state).save([RunChange(row, 1, lambda: [page])], 10)
+    latest = folder / "state-latest.db"
+    assert services_in(latest) == [SERVICE.id]
+    assert b"a private answer" not in latest.read_bytes()
+    assert latest.stat().st_size < 100_000
+    async with open_state(path, folder) as state:
+        assert await RunRecords(state).listed(10) == [row]

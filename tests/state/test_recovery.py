@@ -219,7 +219,9 @@ async def test_a_backup_of_a_newer_version_is_not_restored(tmp_path: Path) -> No
     path, backups = tmp_path / "state.db", tmp_path / "backups"
     await fill(path, backups)
     with closing(sqlite3.connect(backups / "state-latest.db")) as connection, connection:
-        connection.execute("update _sqlite_migrations set name = 'of_tomorrow' where id = 1")
+        connection.execute(
+            "update _sqlite_migrations set name = 'of_tomorrow' where name = 'create_services'"
+        )
     path.write_bytes(b"garbled" * 1000)
     async with open_state(path, backups) as state:
         assert await state.load_services() == [SERVICE]
@@ -248,8 +250,9 @@ _EXAMINE = """
 import sqlite3, sys
 from pathlib import Path
 from sgoped.state.examination import examine
+from sgoped.state.facts import STEPS
 try:
-    print(examine(Path(sys.argv[1]), frozenset({"create_services"})).value)
+    print(examine(Path(sys.argv[1]), frozenset(step.__name__ for step in STEPS)).value)
 except (OSError, sqlite3.Error) as error:
     print("refused")
 """
@@ -287,6 +290,7 @@ RECOVER_AND_DIE = """
 import itertools, os, shutil, sys
 from pathlib import Path
 from sgoped.state.backups import Backups
+from sgoped.state.facts import STEPS
 from sgoped.state.recovery import recover
 good, homes = map(Path, sys.argv[1:])
 left = 1_000_000
@@ -297,7 +301,7 @@ def die_when_done(event, arguments):
         if left < 0:
             os.kill(os.getpid(), 9)
 sys.addaudithook(die_when_done)
-steps = frozenset(["create_services"])
+steps = frozenset(step.__name__ for step in STEPS)
 for number in itertools.count():
     home = homes / str(number)
     shutil.copytree(good, home)

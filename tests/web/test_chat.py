@@ -168,8 +168,8 @@ async def test_a_broken_run_still_ends_with_an_event(
     chat = client.server.app[CHAT]  # type: ignore[attr-defined]  # a TestServer has one
     real_start = chat.start
 
-    def start(request: Any) -> Any:
-        run = real_start(request)
+    def start(request: Any, run_id: str) -> Any:
+        run = real_start(request, run_id)
 
         async def follow(after: int = 0) -> AsyncIterator[Any]:
             yield [(1, Started("m", 1.0))]
