@@ -148,7 +148,12 @@ class Chat:
     ) -> Callable[[], Awaitable[End]]:
         if order is not None:
             return lambda: act(run, self._desk, order, self._tasks)
-        question = Question(request.message, request.attachments, request.model)
+        question = Question(
+            request.message,
+            request.attachments,
+            request.model,
+            retrieve=(request.context or self._desk.settings.context) == "auto",
+        )
         return lambda: answer(run, self._desk, question)
 
     def _order(self, request: ChatRequest) -> tuple[Order | None, str]:

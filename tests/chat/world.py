@@ -13,8 +13,10 @@ from sgoped.chat import (
     Cancelled,
     Chat,
     ChatRequest,
+    Citations,
     Completed,
     Content,
+    ContextTold,
     Failed,
     Run,
     RunEvent,
@@ -128,6 +130,7 @@ def said_in(events: Any) -> str:
 
 
 def names(events: Any) -> list[str]:
-    """The kinds of events but usage, neighbouring equal ones as one."""
-    kinds = [type(event).__name__ for event in events if not isinstance(event, UsageTold)]
+    """The kinds of events but those only told to new clients, neighbouring equal ones as one."""
+    told = (Citations, ContextTold, UsageTold)
+    kinds = [type(event).__name__ for event in events if not isinstance(event, told)]
     return [kind for at, kind in enumerate(kinds) if kind not in kinds[at - 1 : at] or at == 0]
