@@ -19,7 +19,7 @@ from sgoped.prompts import (
     split_history,
     summarise_history,
     summary_room,
-    turns_tokens,
+    without_thoughts,
 )
 
 COMPACTION_SECONDS = 20.0
@@ -71,7 +71,7 @@ async def fit_history(
     start = split_history(turns, room_tokens)
     if start == 0:
         return History(tuple(turns))
-    known = summaries.longest(turns[: len(turns)])
+    known = summaries.longest(turns)
     if known is not None:
         fitted = _with_summary(turns, *known)
         if fitted is not None and fitted.tokens <= room_tokens:
@@ -106,20 +106,25 @@ async def _summary(
     seconds: float,
 ) -> History | None:
     """What the model makes of turns; None where it fails, or writes more than was asked for."""
-    before = ""
+    count, before = 0, History()
     if known is not None and known[0] <= len(turns) and known[1].how == "model":
-        before = known[1].summary
-    rest = turns[known[0] :] if known is not None and before else turns
+        count, before = known
+    rest = turns[count:]
     try:
         async with asyncio.timeout(seconds):
             window = min(await choice.context_tokens(), MAX_SUMMARY_WINDOW_TOKENS)
-            text = await choice.complete(summarise_history(rest, before, window, max_tokens))
+            room = int(window / choice.correction)
+            request, told = summarise_history(rest, before.summary, room, max_tokens)
+            if not told:
+                return None
+            text = without_thoughts(await choice.complete(request)).strip()
     except (ServiceError, TimeoutError) as failure:
         _log.info("a conversation is compacted without the model: %s", type(failure).__name__)
         return None
-    if estimate_tokens(text) > max_tokens or turns_tokens(turns) <= estimate_tokens(text):
+    if not text or estimate_tokens(text) > max_tokens:
         return None
-    return History((), text, len(turns), 0, "model")
+    left_out = before.left_out + len(rest) - told
+    return History((), text, len(turns) - left_out, left_out, "model")
 
 
 def _keys(turns: Sequence[Turn]) -> list[bytes]:

@@ -19,7 +19,8 @@ MESSAGE_TOKENS = 8
 
 _EXTRACT_CHARS = 240
 _LOOKED_AT_CHARS = 2000
-_MIN_TRANSCRIPT_CHARS = 80
+_PROMPT_TOKENS = 400
+_MIN_TRANSCRIPT_TOKENS = 24
 _SENTENCE_END = re.compile("[.!?\u2026](?=\\s)|[\u3002\uff01\uff1f]")
 _MORE = " […]"
 _RULE = "What was said earlier in this conversation is shortened below. "
@@ -137,29 +138,38 @@ def first_sentences(text: str, max_chars: int = _EXTRACT_CHARS) -> str:
 
 def summarise_history(
     turns: Sequence[Turn], before: str, window_tokens: int, max_tokens: int
-) -> tuple[Message, ...]:
+) -> tuple[tuple[Message, ...], int]:
     """Ask a model for a summary of turns, and of the summary of what came before them.
 
-    Long turns are shortened where the whole does not fit the window that the summary is made in.
+    Long turns are shortened where the whole does not fit the window that the summary is made in;
+    where even that is not enough, the oldest are left out.
 
     Args:
         turns: In order.
         before: The summary of the turns before those; empty for none.
         window_tokens: What prompt and summary may take together.
         max_tokens: How long the summary may be.
+
+    Returns:
+        The request, and of how many turns, the newest ones, it tells.
     """
-    room_chars = max(0, window_tokens - max_tokens - 400 - estimate_tokens(before)) * 2
-    share = max(_MIN_TRANSCRIPT_CHARS, room_chars // max(1, len(turns)))
+    room = max(0, window_tokens - max_tokens - _PROMPT_TOKENS - estimate_tokens(before))
+    most = room // (_MIN_TRANSCRIPT_TOKENS + MESSAGE_TOKENS)
+    turns = turns[max(0, len(turns) - most) :]
+    share = room // max(1, len(turns)) - MESSAGE_TOKENS
     lines = [f"(What came before, in short) {before}"] if before else []
     lines += [f"{_speaker(turn)}: {_shortened(turn.text, share)}" for turn in turns]
     words = max(40, max_tokens // 2)
-    return summary_messages(
-        f"our conversation so far, in at most {words} words", "\n\n".join(lines)
-    )
+    name = f"our conversation so far, in at most {words} words"
+    return summary_messages(name, "\n\n".join(lines)), len(turns)
 
 
-def _shortened(text: str, max_chars: int) -> str:
-    return text if len(text) <= max_chars else text[:max_chars] + _MORE
+def _shortened(text: str, max_tokens: int) -> str:
+    if estimate_tokens(text) <= max_tokens:
+        return text
+    head = text[: 3 * max_tokens]
+    fitting = len(head) * max_tokens // max(1, estimate_tokens(head))
+    return head[: max(0, fitting * 3 // 4)] + _MORE
 
 
 def _speaker(turn: Turn) -> str:

@@ -57,7 +57,7 @@ def needed_tokens(source: ContextSource) -> int:
     if source.only:
         pieces = line_pieces(source.content, source.only)
         blocks = sum(_cost(source.content, piece) for piece in pieces)
-        return blocks + estimate_tokens(_title(source)) + 2 * _HEADING_TOKENS
+        return max(MIN_SHARE_TOKENS, blocks + estimate_tokens(_title(source)) + 3 * _HEADING_TOKENS)
     heading = estimate_tokens(_title(source)) + _PASSAGE_TOKENS
     return block_tokens(source.content, 1, count_lines(source.content)) + heading
 

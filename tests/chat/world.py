@@ -13,6 +13,7 @@ from sgoped.chat import (
     Cancelled,
     Chat,
     ChatRequest,
+    Citation,
     Citations,
     Completed,
     Content,
@@ -70,6 +71,10 @@ class World:
         """All events of the answer to a message."""
         return await events_of(self.chat.start(ChatRequest(message, **fields)))
 
+    def prompt(self) -> str:
+        """The last message that the model was sent last."""
+        return str(self.upstream.chats[-1].body["messages"][-1]["content"])
+
     def sent(self) -> str:
         """All that the model was sent last."""
         messages = self.upstream.chats[-1].body["messages"]
@@ -123,6 +128,18 @@ async def until(run: Run, text: str) -> None:
             said += said_in(batch)
             if text in said:
                 return
+
+
+def told_in(events: Any) -> ContextTold:
+    """What was told last of what goes along."""
+    return [event for event in events if isinstance(event, ContextTold)][-1]
+
+
+def cited_in(events: Any) -> tuple[Citation, ...]:
+    """The places that the answer names."""
+    found = [event.citations for event in events if isinstance(event, Citations)]
+    assert len(found) == 1
+    return found[0]
 
 
 def said_in(events: Any) -> str:
