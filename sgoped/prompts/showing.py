@@ -57,7 +57,7 @@ def needed_tokens(source: ContextSource) -> int:
     if source.only:
         pieces = line_pieces(source.content, source.only)
         blocks = sum(_cost(source.content, piece) for piece in pieces)
-        return max(MIN_SHARE_TOKENS, blocks + estimate_tokens(_title(source)) + 3 * _HEADING_TOKENS)
+        return max(MIN_SHARE_TOKENS, blocks + estimate_tokens(_title(source)) + 2 * _HEADING_TOKENS)
     heading = estimate_tokens(_title(source)) + _PASSAGE_TOKENS
     return block_tokens(source.content, 1, count_lines(source.content)) + heading
 
@@ -103,7 +103,7 @@ def _show_parts(
     heading = f"## {_title(source)}, parts of its {item.total_lines} lines"
     entries = [] if source.only else outline(source.content, _outline_entries(share), should_stop)
     fixed = _parts_text(source.content, heading, entries, [], "")
-    room = share - estimate_tokens(fixed) - 2 * _HEADING_TOKENS
+    room = share - estimate_tokens(fixed) - _HEADING_TOKENS
     if source.only:
         best, chosen = _fitting(source, line_pieces(source.content, source.only), room), FOUND
     else:
