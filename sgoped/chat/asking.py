@@ -154,7 +154,8 @@ class _Asking:
         text, prompt = self._run.text, self._prompt
         if not text or prompt is None:
             return
-        found = await asyncio.to_thread(find_citations, text, prompt.items)
+        has_brackets = "[" in text or "\N{LEFT BLACK LENTICULAR BRACKET}" in text
+        found = await asyncio.to_thread(find_citations, text, prompt.items) if has_brackets else []
         if found or any(item.lines for item in prompt.items):
             self._run.add(Citations(tuple(map(_citation, found)), time.time()))
 
