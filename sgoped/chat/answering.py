@@ -96,7 +96,7 @@ async def _from_memory(
     run: Run, desk: Desk, message: str, gathered: Gathered, reason: str = ""
 ) -> End:
     missing = (*gathered.missing, *gathered.unknown)
-    notes = ("No model is asked: nothing is sent.", *gathered.notes)
+    notes = ("No model answers: nothing is sent.", *gathered.notes)
     run.add(ContextTold((), missing, notes, 0, 0, time.time()))
     recall = Recall(desk.memory, message, gathered, reason)
     try:

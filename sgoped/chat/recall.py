@@ -16,6 +16,8 @@ MAX_SOURCES = 20
 
 _PASSAGE_CHARS = 600
 _QUERY_CHARS = 500
+# A passage that was found shows no more of a line.
+_SHOWN_LINE_CHARS = 240
 
 
 class Recall:
@@ -52,7 +54,9 @@ class Recall:
             yield f"\n{line}\n"
         for passage in await self._search({source.path for source in sources}):
             path = passage.document.shown_path
-            yield self._block(path, path, (passage.line_start, passage.line_end), passage.snippet)
+            lines, text = (passage.line_start, passage.line_end), passage.snippet
+            is_cut = any(len(line) >= _SHOWN_LINE_CHARS for line in text.split("\n"))
+            yield self._block(path, path, lines, text, is_cut=is_cut)
         if not self.citations:
             yield "\nNothing in memory speaks of this.\n"
 
@@ -64,10 +68,24 @@ class Recall:
         return [*lines, *(f"Note: {note}" for note in gathered.notes)]
 
     async def _from_source(self, source: ContextSource) -> Sequence[str]:
-        passages = await run_in_thread(
-            lambda _: best_passages(self._question, source, MAX_PASSAGES_PER_SOURCE, _PASSAGE_CHARS)
-        )
-        return [self._block(source.path, source.name, lines, text) for lines, text in passages]
+        def work(_: object) -> list[tuple[tuple[int, int], str, bool]]:
+            passages = best_passages(
+                self._question, source, MAX_PASSAGES_PER_SOURCE, _PASSAGE_CHARS
+            )
+            lines = source.content.split("\n")
+            return [
+                (
+                    (first, last),
+                    text,
+                    lines[first - 1 : last] != text.removesuffix("\n").split("\n"),
+                )
+                for (first, last), text in passages
+            ]
+
+        return [
+            self._block(source.path, source.name, lines, text, is_cut=is_cut)
+            for lines, text, is_cut in await run_in_thread(work)
+        ]
 
     async def _search(self, known: Collection[str]) -> Sequence[Passage]:
         """The best passages, without those of the files that were looked at already."""
@@ -77,9 +95,12 @@ class Recall:
             return ()
         return [passage for passage in passages if passage.document.shown_path not in known]
 
-    def _block(self, path: str, name: str, lines: tuple[int, int], text: str) -> str:
+    def _block(
+        self, path: str, name: str, lines: tuple[int, int], text: str, *, is_cut: bool
+    ) -> str:
         first, last = lines
         words = f"{first}" if first == last else f"{first}-{last}"
         cited = f"[{one_line(path or name)}:{words}]"
         self.citations.append(Citation(cited, path, name, first, last, resolved=True, reason=""))
-        return f"\n{cited}\n{fenced(text)}\n"
+        note = " (parts of long lines)" if is_cut else ""
+        return f"\n{cited}{note}\n{fenced(text)}\n"

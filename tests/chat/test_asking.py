@@ -304,3 +304,12 @@ async def test_without_a_model_places_have_the_same_form(world: World) -> None:
     assert (told.items, told.tokens) == ((), 0)
     assert "No model" in told.notes[0]
     assert order(events) == [Started, ContextTold, Content, Citations, Completed]
+
+
+async def test_without_a_model_parts_of_long_lines_are_told_as_such(world: World) -> None:
+    await world.write({"zoo.md": "the walrus sleeps " + "and sleeps " * 200, "a.md": "a walrus\n"})
+    upload = Attachment("up.txt", "walrus\n" + "walrus and more " * 300)
+    said = said_in(await world.ask("walrus", attachments=(upload,)))
+    assert "[zoo.md:1] (parts of long lines)" in said
+    assert "[a.md:1]\n" in said
+    assert "[up.txt:2] (parts of long lines)" in said
