@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sgoped.chat.compaction import fit_history
@@ -25,6 +26,7 @@ from sgoped.prompts import (
     Window,
     assemble,
     find_citations,
+    never,
     room_for_history,
 )
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from sgoped.chat.answering import Desk, Question
 
 TOO_LONG = "prompt_too_long"
+INLINE_CHARS = 16_384
 
 
 async def ask(
@@ -137,8 +140,9 @@ class _Asking:
             )
             turns, summaries = self._question.history, self._desk.summaries
             history = await fit_history(turns, room, self._choice, summaries)
-        prompt = await run_in_thread(
-            lambda should_stop: assemble(
+
+        def work(should_stop: Callable[[], bool]) -> Prompt:
+            return assemble(
                 message,
                 sources,
                 window=window,
@@ -146,7 +150,11 @@ class _Asking:
                 history=history,
                 should_stop=should_stop,
             )
-        )
+
+        said = len(message) + sum(len(turn.text) for turn in history.turns)
+        if not sources and said <= INLINE_CHARS:  # a thread would take longer than the work
+            return history, work(never)
+        prompt = await run_in_thread(work)
         return history, prompt
 
     async def tell_citations(self) -> None:

@@ -80,7 +80,7 @@ async def gather_context(
         else:
             await reader.add_file(attachment.name, reader.missing, "attached")
     names = [attachment.name for attachment in attachments]
-    references = await asyncio.to_thread(find_references, text, names)
+    references = await asyncio.to_thread(find_references, text, names) if "@" in text else []
     for reference in references:
         if reference.name not in names:
             await reader.add_file(reference.name, reader.unknown, "referenced")

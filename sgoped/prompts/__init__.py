@@ -28,7 +28,7 @@ from sgoped.prompts.naming import (
     title_from_content,
     without_thoughts,
 )
-from sgoped.prompts.passages import question_terms
+from sgoped.prompts.passages import never, question_terms
 from sgoped.prompts.references import Reference, find_references
 from sgoped.prompts.sources import ContextItem, ContextSource, Lines, Origin, Why
 from sgoped.prompts.summary import reduce_messages, summary_messages, summary_parts
@@ -58,6 +58,7 @@ __all__ = [
     "find_references",
     "name_from_answer",
     "name_from_content",
+    "never",
     "one_line",
     "question_terms",
     "reduce_messages",
