@@ -88,15 +88,26 @@ class ServiceError(SgopedError):
 
     Attributes:
         retry_after_seconds: What the service asked for, when it did.
+        limit_tokens: The most that the model can take, when the service refused a longer prompt
+            and said so.
+        prompt_tokens: How long that prompt was by the service's own count, likewise.
     """
 
     code = "service_failed"
 
     def __init__(
-        self, message: str, *, code: str | None = None, retry_after_seconds: float | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after_seconds: float | None = None,
+        limit_tokens: int | None = None,
+        prompt_tokens: int | None = None,
     ) -> None:
         super().__init__(message, code=code)
         self.retry_after_seconds = retry_after_seconds
+        self.limit_tokens = limit_tokens
+        self.prompt_tokens = prompt_tokens
 
 
 class StartupError(SgopedError):

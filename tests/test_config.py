@@ -100,6 +100,20 @@ def test_lists_are_written_with_commas_or_as_toml(
     assert settings.openai_models == ("gpt-x", "gpt-y")
 
 
+def test_windows_of_models_are_a_table_or_written_with_commas(
+    config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(config_dir / "config.toml", "[model_windows]\n'mine/llama3.2:1b' = 300\ncloud = 400")
+    settings = load_settings()
+    assert settings.window_of("mine/llama3.2:1b", "mine") == 300
+    assert settings.window_of("cloud/x", "cloud") == 400
+    assert settings.window_of("other/x", "other") is None
+    monkeypatch.setenv("SGOPED_MODEL_WINDOWS", "a/b=500, c = 600,")
+    settings = load_settings()
+    assert (settings.window_of("a/b", "a"), settings.window_of("c/d", "c")) == (500, 600)
+    assert settings.window_of("cloud/x", "cloud") is None
+
+
 def test_sizes_may_have_units(config_dir: Path) -> None:
     write(config_dir / "config.toml", "max_file_bytes = '2 MiB'\nmax_index_bytes = 77")
     settings = load_settings()
@@ -162,6 +176,10 @@ def test_an_unknown_setting_like_no_other_is_refused(config_dir: Path) -> None:
         ('memory_dir = "/a\\u0000b"', "null"),
         ("context_tokens = 3", "256"),
         ("openai_models = 7", "tuple"),
+        ("model_windows = 'x'", "my-ollama/llama3.2=8192"),
+        ("model_windows = 'a/b=3'", "256"),
+        ("model_windows = {x = true}", "256"),
+        ("context = 'all'", "'given' or 'auto'"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_place(config_dir: Path, written: str, told: str) -> None:
@@ -236,6 +254,7 @@ def test_other_programs_variables_are_no_concern(
         "SGOPED_ALLOWED_HOSTS=evil.example",
         "SGOPED_ALLOWED_ORIGINS=http://evil.example",
         "SGOPED_MAX_VERSIONS_BYTES=1",
+        "SGOPED_CONTEXT=auto",
     ],
 )
 def test_a_working_directory_cannot_expose_files_or_throw_versions_away(

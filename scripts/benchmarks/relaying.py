@@ -200,7 +200,7 @@ def _ways(bench: Bench, model: str) -> Iterator[tuple[Way, Way]]:
     notes.mkdir()
     command = python("-m", "scripts.benchmarks.upstream")
     with child(command, home, "upstream.log"), daemon(home, notes) as served:
-        upstream = f"http://127.0.0.1:{await_upstream(home)}/v1"
+        upstream = f"http://127.0.0.1:{await_port(home)}/v1"
         config = {"name": "bench", "api_key": "", "base_url": upstream, "models": [model]}
         service = {"service_id": "bench", "service_type": "openai", "config": config}
         served.request("POST", "/api/services/add", service)
@@ -208,8 +208,8 @@ def _ways(bench: Bench, model: str) -> Iterator[tuple[Way, Way]]:
         yield Way(f"{upstream}/chat/completions", through_daemon=False), through
 
 
-def await_upstream(home: Path) -> int:
-    """The port of the upstream that writes it to ``upstream.log`` of this home.
+def await_port(home: Path) -> int:
+    """The port of the upstream that was started with its log in ``home``.
 
     Raises:
         RuntimeError: It did not start.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from sgoped.chat.context import Attachment, Gathered, gather_context, run_in_thread
-from sgoped.chat.events import Completed, ContextTold, End, Failed
-from sgoped.chat.recall import recall
+from sgoped.chat.asking import ask
+from sgoped.chat.compaction import Summaries
+from sgoped.chat.context import Attachment, Gathered, gather_context
+from sgoped.chat.events import Citations, Completed, ContextTold, End, Failed
+from sgoped.chat.recall import Recall
 from sgoped.chat.relay import Relay
+from sgoped.chat.retrieving import retrieve
 from sgoped.chat.run import Run
 from sgoped.config import Settings
 from sgoped.errors import NotFound, ServiceError
-from sgoped.llm import Message, ModelChoice, Registry
+from sgoped.llm import ModelChoice, Registry
 from sgoped.memory import Memory
-from sgoped.prompts import Prompt, Turn, assemble
+from sgoped.prompts import Turn
 
 _CANNOT_CONNECT = frozenset({"service_unreachable"})
 
@@ -26,6 +29,7 @@ class Desk:
     memory: Memory
     registry: Registry
     settings: Settings
+    summaries: Summaries = field(default_factory=Summaries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,12 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
     """
     choice = choose_model(desk.registry, question.model)
     message = question.message
-    gathered = await gather_context(desk.memory, message, question.attachments)
+    gathered = await gather_question(desk.memory, question)
     if choice is None:
         return await _from_memory(run, desk, message, gathered)
     relay = Relay(run)
     try:
-        await _ask(run, relay, choice, question, gathered)
+        await ask(run, relay, choice=choice, desk=desk, question=question, gathered=gathered)
     except ServiceError as error:
         alone = error.code in _CANNOT_CONNECT and not _others(desk.registry, choice)
         if relay.began or not alone:
@@ -88,42 +92,36 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
     return _end(relay)
 
 
-async def _ask(
-    run: Run, relay: Relay, choice: ModelChoice, question: Question, gathered: Gathered
-) -> None:
-    unavailable = (*gathered.missing, *gathered.unknown)
-    window = await choice.context_tokens()
-    prompt = await _assembled(question.message, gathered, unavailable, window)
-    if prompt.items or unavailable or prompt.notes:
-        notes = (*gathered.notes, *prompt.notes)
-        run.add(ContextTold(prompt.items, unavailable, notes, prompt.tokens, window, time.time()))
-    earlier = [Message(turn.role, turn.text) for turn in question.history]
-    messages = [*prompt.messages[:-1], *earlier, prompt.messages[-1]]
-    await relay.play(choice.stream(messages, context_tokens=window))
-    run.add(relay.pace.told(choice.id, prompt.tokens, relay.usage))
-
-
-async def _assembled(
-    message: str, gathered: Gathered, unavailable: tuple[str, ...], window: int
-) -> Prompt:
-    return await run_in_thread(
-        lambda should_stop: assemble(
-            message,
-            gathered.sources,
-            window_tokens=window,
-            missing=unavailable,
-            should_stop=should_stop,
-        )
-    )
-
-
 async def _from_memory(
     run: Run, desk: Desk, message: str, gathered: Gathered, reason: str = ""
 ) -> End:
-    async for text in recall(desk.memory, message, gathered, reason):
-        run.say(text)
-        await run.room()
+    missing = (*gathered.missing, *gathered.unknown)
+    notes = ("No model answers: nothing is sent.", *gathered.notes)
+    run.add(ContextTold((), missing, notes, 0, 0, time.time()))
+    recall = Recall(desk.memory, message, gathered, reason)
+    try:
+        async for text in recall.answer():
+            run.say(text)
+            await run.room()
+    finally:
+        if recall.citations:
+            run.add(Citations(tuple(recall.citations), time.time()))
     return Completed(time.time(), "no_model")
+
+
+async def gather_question(memory: Memory, question: Question) -> Gathered:
+    """Read all that may go along with a question: its own files, earlier ones, found ones.
+
+    Raises:
+        InvalidInput: The attachments are too many.
+    """
+    earlier = [path for turn in reversed(question.history) for path in turn.paths]
+    gathered = await gather_context(memory, question.message, question.attachments, earlier=earlier)
+    if question.retrieve:
+        known = {source.path for source in gathered.sources}
+        found = await retrieve(memory, question.message, known)
+        gathered = replace(gathered, sources=(*gathered.sources, *found))
+    return gathered
 
 
 def _others(registry: Registry, choice: ModelChoice) -> bool:

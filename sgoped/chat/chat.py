@@ -226,7 +226,12 @@ class Chat:
     def _work(
         self, run: Run, request: ChatRequest, order: Order | None
     ) -> Callable[[], Awaitable[End]]:
-        question = Question(request.message, request.attachments, request.model)
+        question = Question(
+            request.message,
+            request.attachments,
+            request.model,
+            retrieve=(request.context or self._desk.settings.context) == "auto",
+        )
 
         def make(history: tuple[Turn, ...]) -> Awaitable[End]:
             if order is not None:

@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from sgoped.errors import InvalidInput, SgopedError
 from sgoped.memory import Document, Kind, Memory
-from sgoped.prompts import ContextSource, find_references, one_line
+from sgoped.prompts import ContextSource, Why, find_references, one_line
 
 MAX_ATTACHMENTS = 200
 MAX_MEMORY_BYTES = 128 * 1024 * 1024
 MAX_FOLDER_ENTRIES = 500
+MAX_EARLIER = 20
 
 _REASON_CHARS = 300
 _T = TypeVar("_T")
@@ -54,8 +55,16 @@ class Gathered:
     notes: tuple[str, ...]
 
 
-async def gather_context(memory: Memory, text: str, attachments: Sequence[Attachment]) -> Gathered:
+async def gather_context(
+    memory: Memory, text: str, attachments: Sequence[Attachment], *, earlier: Sequence[str] = ()
+) -> Gathered:
     """Read everything that a message refers to. What cannot be had is told, not raised.
+
+    Args:
+        memory: Where files are read.
+        text: The message.
+        attachments: What was sent along with it.
+        earlier: Paths of files that earlier messages referred to, the newest first.
 
     Raises:
         InvalidInput: There are more attachments than any message can mean.
@@ -69,12 +78,14 @@ async def gather_context(memory: Memory, text: str, attachments: Sequence[Attach
         if attachment.content is not None:
             reader.add_upload(attachment.name, attachment.content)
         else:
-            await reader.add_file(attachment.name, reader.missing)
+            await reader.add_file(attachment.name, reader.missing, "attached")
     names = [attachment.name for attachment in attachments]
-    references = await asyncio.to_thread(find_references, text, names)
+    references = await asyncio.to_thread(find_references, text, names) if "@" in text else []
     for reference in references:
         if reference.name not in names:
-            await reader.add_file(reference.name, reader.unknown)
+            await reader.add_file(reference.name, reader.unknown, "referenced")
+    for path in list(dict.fromkeys(earlier))[:MAX_EARLIER]:
+        await reader.add_earlier(path)
     return reader.gathered()
 
 
@@ -112,30 +123,42 @@ class _Reader:
         source = ContextSource(name or "upload", content, "upload")
         self._sources.setdefault(("upload", name, content), source)
 
-    async def add_file(self, reference: str, missing: list[str]) -> None:
+    async def add_file(self, reference: str, missing: list[str], why: Why) -> None:
         try:
             document = await self._memory.resolve(reference)
-            key = ("memory", document.path, "")
-            if key not in self._sources:
-                self._sources[key] = await self._read(document)
+            if await self._add(document, why):
                 self._note_choice(reference, document)
                 await self._record_use(document)
         except SgopedError as error:
-            reason = error.message[:_REASON_CHARS]
-            missing.append(f"{one_line(reference)}: {reason}")
+            missing.append(f"{one_line(reference)}: {error.message[:_REASON_CHARS]}")
 
-    async def _read(self, document: Document) -> ContextSource:
+    async def add_earlier(self, path: str) -> None:
+        try:
+            await self._add(await self._memory.resolve(path.rstrip("/")), "history")
+        except SgopedError as error:
+            reason = error.message[:_REASON_CHARS]
+            self._notes.append(f"{one_line(path)}, referred to earlier, is left out: {reason}")
+
+    async def _add(self, document: Document, why: Why) -> bool:
+        key = ("memory", document.path, "")
+        if key in self._sources:
+            return False
+        self._sources[key] = await self._read(document, why)
+        return True
+
+    async def _read(self, document: Document, why: Why) -> ContextSource:
         label = self._memory.label(document)
         path = document.shown_path
         if document.kind is Kind.FOLDER:
-            return ContextSource(label, await self._listing(document), "memory", f"{path}/")
+            listing = await self._listing(document)
+            return ContextSource(label, listing, "memory", f"{path}/", why)
         if document.kind is Kind.IMAGE:
             raise InvalidInput("it is an image; only text can be sent along")
         if self._bytes + document.size > MAX_MEMORY_BYTES:
             raise InvalidInput(f"more than {MAX_MEMORY_BYTES >> 20} MiB of files in one message")
         file = await self._memory.read_text(document.id)
         self._bytes += file.size
-        return ContextSource(label, file.content, "memory", path)
+        return ContextSource(label, file.content, "memory", path, why)
 
     async def _listing(self, folder: Document) -> str:
         start = f"{folder.shown_path}/"

@@ -1,6 +1,7 @@
 """What happens in a run, in the order a client sees it: a closed union of frozen events.
 
-Of an answer: ``Started, ServiceTold*, ContextTold?, Content*, Citations?, UsageTold?, end``. Of an
+Of an answer: ``Started, ServiceTold*, ContextTold+, Content*, Citations?, UsageTold?, end``, where
+the last ``ContextTold`` counts: another one means that the model is asked again with less. Of an
 action: ``ActionStarted, ContextTold?, ActionCompleted, Content+, end``, or without the completion
 when it failed. The end is exactly one of ``Completed``, ``Cancelled`` and ``Failed``, and last.
 Times are unix seconds.
@@ -23,16 +24,35 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryTold:
+    """What became of the earlier messages of the conversation.
+
+    Attributes:
+        whole: How many are sent whole.
+        compacted: How many are sent as a part of a summary.
+        left_out: How many are not sent in any form.
+        how: Whether a ``model`` made the summary or it is their first ``sentences``; empty when
+            there is none.
+    """
+
+    whole: int = 0
+    compacted: int = 0
+    left_out: int = 0
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ContextTold:
-    """What goes along with the message, before the model says anything.
+    """What goes along with the message, before the model says anything; exactly that is sent.
 
     Attributes:
         items: What became of each file and upload, in the order given.
         missing: What was referred to and could not be had, one line each, with the reason.
         notes: What else a person should know.
         tokens: About how many tokens the model is sent.
-        window_tokens: How many it can hold.
+        window_tokens: How many it can hold; 0 where no model is asked.
         at: When.
+        history: What became of the earlier messages.
     """
 
     items: tuple[ContextItem, ...]
@@ -41,6 +61,7 @@ class ContextTold:
     tokens: int
     window_tokens: int
     at: float
+    history: HistoryTold = HistoryTold()
 
 
 @dataclass(frozen=True, slots=True)

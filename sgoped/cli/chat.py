@@ -13,10 +13,10 @@ from typing import Any
 
 import click
 
-from sgoped.cli import local_files
+from sgoped.cli import local_files, telling
 from sgoped.cli.client import Client, NotReachable, Refused
 from sgoped.cli.conversations import last_id, new_id
-from sgoped.cli.options import Printer, asks_daemon, for_output, plain
+from sgoped.cli.options import Printer, asks_daemon, for_output, one_line, plain
 
 _STOP_SECONDS = 5.0
 
@@ -35,6 +35,7 @@ _STOP_SECONDS = 5.0
 @click.option("--continue", "-c", "goes_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("--in", "conversation", default="", help="Go on with the conversation of this id.")
 @click.option("--unkept", is_flag=True, help="Keep nothing of what is said.")
+@click.option("--context", is_flag=True, help="Print what the model is sent, too.")
 @asks_daemon
 def chat(
     client: Client,
@@ -47,11 +48,14 @@ def chat(
     goes_on: bool,
     conversation: str,
     unkept: bool,
+    context: bool,
 ) -> None:
     """Ask MESSAGE (- is standard input); @name in it refers to a file of the memory folder.
 
-    Each begins a conversation, with which -c goes on. Ctrl-C stops the model, and ends with what
-    was answered so far.
+    Each begins a conversation, with which -c goes on. Places that the answer names and that the
+    model was not sent are told behind it.
+
+    Ctrl-C stops the model, and ends with what was answered so far.
     """
     if goes_on + bool(conversation) + unkept > 1:
         raise click.UsageError("--continue, --in and --unkept exclude each other")
@@ -64,6 +68,7 @@ def chat(
         "attachments": [local_files.attachment(path) for path in files],
         "model": model,
         "stream_id": stream_id,
+        "events": "typed",
     }
     if not unkept:
         last = last_id(client) if goes_on else ""
@@ -73,7 +78,7 @@ def chat(
         if printer.as_json:
             print_events(events)
         else:
-            Answer(thinking).show(events)
+            Answer(thinking=thinking, context=context).show(events)
 
 
 def print_events(events: Iterator[dict[str, Any]]) -> None:
@@ -87,12 +92,14 @@ def print_events(events: Iterator[dict[str, Any]]) -> None:
 
 
 class Answer:
-    """Prints an answer; reasoning, which comes between ``<think>`` events, is left out or dim."""
+    """Prints an answer; reasoning is left out or dim, what is told of it goes to standard error."""
 
-    def __init__(self, thinking: bool) -> None:
+    def __init__(self, *, thinking: bool, context: bool = False) -> None:
         self._show_thinking = thinking
+        self._show_context = context
         self._in_thought = False
         self._at_line_start = True
+        self._behind: list[str] = []
 
     def show(self, events: Iterator[dict[str, Any]]) -> None:
         """Print until the end.
@@ -102,32 +109,53 @@ class Answer:
         """
         for event in events:
             match event.get("type"):
-                case "content":
-                    self._content(str(event["content"]))
+                case "content" | "thinking" as kind:
+                    self._content(str(event["content"]), thought=kind == "thinking")
                 case "complete":
-                    self._end_line()
+                    self._end()
                     return
                 case "cancelled" | "error" as kind:
-                    self._end_line()
+                    self._end()
                     told = str(event.get("message") or kind)
                     raise click.ClickException(plain(told))
-                case _:  # kinds of a later version
-                    pass
-        self._end_line()
+                case _:
+                    self._tell(event)
+        self._end()
         raise click.ClickException("the answer broke off: the daemon ended")
 
-    def _content(self, text: str) -> None:
-        if text in ("<think>", "</think>"):
-            self._in_thought = text == "<think>"
-            if self._show_thinking:
-                self._end_line()
+    def _tell(self, event: dict[str, Any]) -> None:
+        """Tell what is no part of the answer; kinds of a later version are left out."""
+        match event.get("type"):
+            case "context":
+                line = telling.omission_line(event)
+                lines = list(telling.context_lines(event)) if self._show_context else [line]
+                self._tell_lines(lines)
+            case "service":
+                self._tell_lines([one_line(event.get("message", ""))])
+            case "citations":
+                self._behind = list(telling.unresolved_lines(event))
+            case _:
+                pass
+
+    def _tell_lines(self, lines: list[str]) -> None:
+        for line in filter(None, lines):
+            self._end_line()
+            click.echo(line, err=True)
+
+    def _content(self, text: str, *, thought: bool) -> None:
+        if thought and not self._show_thinking:
             return
-        if self._in_thought and not self._show_thinking:
-            return
+        if thought is not self._in_thought:
+            self._in_thought = thought
+            self._end_line()
         shown = for_output(text)
-        dim = self._in_thought and sys.stdout.isatty()
+        dim = thought and sys.stdout.isatty()
         click.echo(click.style(shown, dim=True) if dim else shown, nl=False)
         self._at_line_start = text.endswith("\n")
+
+    def _end(self) -> None:
+        self._end_line()
+        self._tell_lines(self._behind)
 
     def _end_line(self) -> None:
         if not self._at_line_start:

@@ -51,11 +51,11 @@ def follow(client: Client, printer: Printer, run_id: str, *, thinking: bool) -> 
 
     Ctrl-C leaves; one that nobody follows ends soon, unless it is durable.
     """
-    events = client.stream(_address(run_id, "/events"))
+    events = client.stream(_address(run_id, "/events?events=typed"))
     if printer.as_json:
         print_events(events)
     else:
-        Answer(thinking).show(events)
+        Answer(thinking=thinking).show(events)
 
 
 @runs.command()

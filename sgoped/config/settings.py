@@ -43,6 +43,18 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _windows(value: Any) -> Any:
+    """``service/model=8192, service=4096`` as a variable has it, or the table of a TOML file."""
+    if isinstance(value, dict):
+        return tuple(value.items())
+    if not isinstance(value, str):
+        return value
+    parts = [part.rpartition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() for name, _, _ in parts):
+        raise ValueError("write such as my-ollama/llama3.2=8192, cloud=16000")
+    return tuple((name.strip(), tokens.strip()) for name, _, tokens in parts)
+
+
 def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -144,6 +156,9 @@ def _origins(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Folder = Annotated[Path, BeforeValidator(_empty_is_none), AfterValidator(_absolute)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+ModelWindows = tuple[
+    tuple[Annotated[str, Field(max_length=500)], Annotated[int, Field(ge=256, le=100_000_000)]], ...
+]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Size = Annotated[ByteSize, Field(gt=0)]
 
@@ -230,6 +245,15 @@ class Settings(BaseSettings):
     context_tokens: Annotated[int, Field(ge=256, le=100_000_000)] = Field(
         8192, description="The window of a model that does not tell its own"
     )
+    model_windows: Annotated[ModelWindows, NoDecode, BeforeValidator(_windows)] = Field(
+        (),
+        description="Windows of models in tokens, as `service/model=8192` or `service=8192`, "
+        "comma-separated",
+    )
+    context: Annotated[Literal["given", "auto"], BeforeValidator(_lower)] = Field(
+        "given",
+        description="`auto`: a question also brings along what memory finds for it, unreferenced",
+    )
     upload_limit_bytes: Size = Field(
         ByteSize(64 * _MIB), description="The largest chat request, uploads included"
     )
@@ -282,6 +306,11 @@ class Settings(BaseSettings):
                 f"(SGOPED_TOKEN) to {_MIN_TOKEN_CHARS} characters or more{_MADE_AT_RANDOM}"
             )
         return host
+
+    def window_of(self, model_id: str, service_id: str) -> int | None:
+        """The window that was set for a model, or for all models of its service, in tokens."""
+        windows = dict(self.model_windows)
+        return windows.get(model_id) or windows.get(service_id)
 
     @classmethod
     def settings_customise_sources(

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from sgoped.errors import ServiceError
 from sgoped.llm import faults
+from sgoped.llm.learned import Learned
 from sgoped.llm.service import AskableService
 from sgoped.llm.types import Message, StreamEvent, TextDelta
 
@@ -36,6 +37,8 @@ class ModelChoice:
         service: AskableService,
         assumed_tokens: int,
         report: Callable[[ServiceError | None], None],
+        set_tokens: int | None = None,
+        learned: Learned | None = None,
     ) -> None:
         self.id = model_id
         self.name = name
@@ -43,6 +46,21 @@ class ModelChoice:
         self._service = service
         self._assumed_tokens = assumed_tokens
         self._report = report
+        self._set_tokens = set_tokens
+        self._learned = learned or Learned()
+
+    @property
+    def correction(self) -> float:
+        """How many tokens the model's own count has for each estimated one, as far as is known."""
+        return self._learned.correction(self.id)
+
+    def note_count(self, estimated: int, counted: int | None) -> None:
+        """Learn from what the service counted in a prompt of ``estimated`` tokens."""
+        self._learned.note_count(self.id, estimated, counted)
+
+    def note_limit(self, tokens: int) -> None:
+        """Remember that the service refused a prompt, and that the model takes ``tokens``."""
+        self._learned.note_window(self.id, tokens)
 
     async def stream(
         self, messages: Sequence[Message], *, context_tokens: int | None = None
@@ -58,7 +76,12 @@ class ModelChoice:
             ServiceError: After everything that had arrived was yielded.
         """
         window = context_tokens or await self.context_tokens()
-        reserved = reserved_tokens(messages, at_least=self._assumed_tokens, at_most=window)
+        reserved = reserved_tokens(
+            messages,
+            at_least=self._assumed_tokens,
+            at_most=window,
+            correction=self.correction,
+        )
         heard = False
         try:
             stream = self._service.stream(self.name, messages, context_tokens=reserved)
@@ -73,13 +96,24 @@ class ModelChoice:
             raise
 
     async def context_tokens(self) -> int:
-        """The model's window in tokens; the configured assumption when it cannot be known."""
+        """The model's window in tokens.
+
+        What the settings say for this model, else what its service tells, else what is assumed;
+        but not more than the service said when it refused a prompt.
+        """
+        told = self._set_tokens or await self._told_tokens()
+        limit = self._learned.window(self.id)
+        if told is None or limit is None:
+            return told or limit or self._assumed_tokens
+        return min(told, limit)
+
+    async def _told_tokens(self) -> int | None:
         try:
             async with asyncio.timeout(WINDOW_SECONDS):
                 window = await self._service.context_tokens(self.name)
         except (ServiceError, TimeoutError):
-            window = None
-        return window or self._assumed_tokens
+            return None
+        return window or None
 
     async def complete(self, messages: Sequence[Message]) -> str:
         """The whole next turn, without the thinking.
@@ -102,15 +136,24 @@ class ModelChoice:
         return text
 
 
-def reserved_tokens(messages: Sequence[Message], *, at_least: int, at_most: int) -> int:
+def reserved_tokens(
+    messages: Sequence[Message], *, at_least: int, at_most: int, correction: float = 1.0
+) -> int:
     """How large a window to ask of a service that reserves memory for it.
 
     A model's own window can be far larger than the memory of a desktop, and each new size makes
     Ollama load the model again: so the least power-of-two multiple of ``at_least`` that holds the
     messages (three bytes of UTF-8 a token is cautious for text and code) and an answer.
+
+    Args:
+        messages: What is to be sent.
+        at_least: The least to reserve, unless ``at_most`` is less.
+        at_most: The model's window.
+        correction: How many tokens the model counts for each estimated one.
     """
     prompt_bytes = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
-    needed = prompt_bytes // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages) + ANSWER_TOKENS
+    estimate = prompt_bytes // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
+    needed = int(estimate * max(1.0, correction)) + ANSWER_TOKENS
     reserved = at_least
     while reserved < min(needed, at_most):
         reserved *= 2

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sgoped.errors import ServiceError
+from sgoped.llm import refusals
 
 FOREIGN_ERRORS = (
     aiohttp.ClientError,
@@ -41,6 +42,7 @@ ENDED_EARLY = (
 )
 TOO_LARGE = ("service_bad_answer", "The service sent more at once than can be read")
 EMPTY = ("service_empty", "The service finished without writing anything")
+TOO_LONG = ("prompt_too_long", "The prompt is longer than the model can take: send less with it")
 REPORTED = ("service_failed", "The service reported an error instead of an answer")
 
 _BY_TYPE: tuple[tuple[type[BaseException], tuple[str, str]], ...] = (
@@ -79,10 +81,7 @@ _BY_STATUS: dict[int, tuple[str, str]] = {
 }
 
 _BY_WORDS: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
-    (
-        ("context_length_exceeded", "context length", "maximum context", "context window"),
-        ("prompt_too_long", "The prompt is longer than the model can take: send less with it"),
-    ),
+    (refusals.WORDS, TOO_LONG),
     (
         ("insufficient_quota", "credit balance is too low", "billing_hard_limit"),
         ("service_quota", "The quota is used up: check the plan and billing of the service"),
@@ -139,7 +138,7 @@ def from_status(status: int, body: str = "", retry_after: str = "") -> ServiceEr
     """
     known = _by_words(body)
     if known is not None and status not in (401, 403):
-        return fault(known)
+        return _known(known, body)
     return fault(_by_status(status), retry_after_seconds=_seconds(retry_after))
 
 
@@ -148,7 +147,7 @@ def from_report(report: object) -> ServiceError:
     text = str(report)[:4096]
     known = _by_words(text)
     if known is not None:
-        return fault(known)
+        return _known(known, text)
     if isinstance(report, dict):
         for key in ("code", "status", "status_code"):
             status = _status(report.get(key))
@@ -157,6 +156,15 @@ def from_report(report: object) -> ServiceError:
     if "not found" in text.lower():
         return fault(_by_status(HTTPStatus.NOT_FOUND))
     return fault(REPORTED)
+
+
+def _known(kind: tuple[str, str], text: str) -> ServiceError:
+    """The error for a well-known cause, with the numbers that the service told."""
+    failure = fault(kind)
+    if kind is TOO_LONG:
+        failure.limit_tokens = refusals.told_limit(text)
+        failure.prompt_tokens = refusals.told_prompt(text)
+    return failure
 
 
 def _by_words(text: str) -> tuple[str, str] | None:

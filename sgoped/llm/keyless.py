@@ -75,7 +75,11 @@ class KeylessService:
             if message == failure.message:
                 raise
             raise ServiceError(
-                message, code=failure.code, retry_after_seconds=failure.retry_after_seconds
+                message,
+                code=failure.code,
+                retry_after_seconds=failure.retry_after_seconds,
+                limit_tokens=failure.limit_tokens,
+                prompt_tokens=failure.prompt_tokens,
             ) from None
 
 

@@ -98,6 +98,8 @@ class OllamaService:
                 {"role": message.role, "content": message.content} for message in messages
             ],
             "stream": True,
+            # Newer servers then refuse a prompt that does not fit, instead of cutting it.
+            "truncate": False,
         }
         if context_tokens is not None:
             body["options"] = {"num_ctx": context_tokens}

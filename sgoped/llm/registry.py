@@ -26,6 +26,7 @@ from sgoped.llm.configured import DISABLED, ONLINE, ConfiguredService
 from sgoped.llm.keyless import KeylessService
 from sgoped.llm.keys import KeyRing, given_key
 from sgoped.llm.kinds import Kinds, as_stored, load_kinds
+from sgoped.llm.learned import Learned
 from sgoped.llm.probing import Prober
 from sgoped.llm.service import ServiceConfig, Timeouts
 from sgoped.llm.transport import open_session
@@ -73,6 +74,7 @@ class Registry:
         self._trials = Trials()
         self._changing = asyncio.Lock()
         self._prober = Prober(tasks, timeouts, self._found)
+        self._learned = Learned(state, tasks)
 
     def services(self) -> list[ServiceInfo]:
         """All services, oldest first."""
@@ -175,6 +177,7 @@ class Registry:
         """Take up what is stored and what the environment names, and begin to probe."""
         for failure in self._kinds.failures:
             log.warning("service kind %s is left out: %s", failure.name, failure.error)
+        await self._learned.load()
         named = environment.named_services(self._settings, self._kinds)
         await environment.apply_environment(self._state, named, self._kinds)
         self._default = await self._state.get_value(DEFAULT_MODEL_KEY)
@@ -210,6 +213,8 @@ class Registry:
             service=configured.service,
             assumed_tokens=self._settings.context_tokens,
             report=report,
+            set_tokens=self._settings.window_of(offer.id, configured.id),
+            learned=self._learned,
         )
 
     async def _restored(
@@ -270,6 +275,8 @@ class Registry:
         if old is not None and old.config is not None and configured.config is not None:
             is_same_place = old.config.address == configured.config.address
             configured.discovered = old.discovered if is_same_place else ()
+            if not is_same_place:
+                self._learned.forget(configured.id)
         models = self._trials.recent(configured.kind, configured.config)
         if models is not None and configured.enabled:
             configured.status, configured.discovered, configured.probed = ONLINE, models, True
@@ -283,6 +290,7 @@ class Registry:
             await self._state.set_value(_discovered_key(service_id), None)
             self._prober.stop(service_id)
             self._keys.forget(service_id)
+            self._learned.forget(service_id)
             del self._services[service_id]
             self._bus.publish(ServiceChanged(service_id, "removed"))
 

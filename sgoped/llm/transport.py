@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from sgoped.errors import ServiceError
 from sgoped.llm import faults
 from sgoped.llm.answer import Answer
 from sgoped.llm.decode import JsonObject, parse_object
+from sgoped.llm.encode import encode_body
 from sgoped.llm.patience import Patience
 from sgoped.llm.resolver import GuardedResolver
 from sgoped.llm.service import Timeouts
@@ -180,6 +180,7 @@ class Transport:
         It closes those when it likes, and may do so while a request is on its way.
         """
         headers = dict(self._headers)
+        data = b"" if body is None else await encode_body(body)
         if body is not None:
             headers["Content-Type"] = "application/json"
         while True:
@@ -188,7 +189,7 @@ class Transport:
                 return await self._session.request(
                     method,
                     url,
-                    data=None if body is None else io.BytesIO(json.dumps(body).encode()),
+                    data=None if body is None else io.BytesIO(data),
                     headers=headers,
                     allow_redirects=False,
                     trace_request_ctx=connection,

@@ -77,6 +77,23 @@ def split_pieces(text: str, max_chars: int = PIECE_CHARS) -> Iterator[Piece]:
         start, line = end, line + breaks
 
 
+def line_pieces(text: str, ranges: Sequence[tuple[int, int]]) -> list[Piece]:
+    """Ranges of lines (first and last, from 1; ascending and apart) as pieces of ``text``.
+
+    What is behind the last line of the text is left out.
+    """
+    pieces: list[Piece] = []
+    line, at = 1, 0
+    for first, last in ranges:
+        line, at = _line_start(text, line, at, first)
+        start, start_line = at, line
+        line, at = _line_start(text, line, at, last + 1)
+        if start < at:
+            end_line = line - 1 if text[at - 1] == "\n" else line
+            pieces.append(Piece(start, at, start_line, end_line))
+    return pieces
+
+
 def question_terms(question: str) -> tuple[str, ...]:
     """The words of a question that can tell passages apart, lower-case, at most 32.
 
@@ -136,13 +153,24 @@ def outline(text: str, max_entries: int, should_stop: Callable[[], bool] = never
     for piece in split_pieces(text):
         if should_stop():
             break
+        inside = piece.start > 0 and text[piece.start - 1] != "\n"
         for offset, line in enumerate(text[piece.start : piece.end].split("\n")):
-            if _HEADING.match(line):
+            if _HEADING.match(line) and not (inside and not offset):
                 entries.append(f"{piece.line_start + offset}: {line.strip()[:_MAX_HEADING_CHARS]}")
     if len(entries) <= max_entries:
         return entries
     step = len(entries) / max(1, max_entries)
     return [entries[int(at * step)] for at in range(max_entries)]
+
+
+def _line_start(text: str, line: int, at: int, wanted: int) -> tuple[int, int]:
+    """Where line ``wanted`` begins, from the known beginning of an earlier one; or the end."""
+    while line < wanted:
+        end = text.find("\n", at)
+        if end < 0:
+            return line, len(text)
+        line, at = line + 1, end + 1
+    return line, at
 
 
 def _cut(text: str, start: int, limit: int) -> int:
@@ -153,7 +181,8 @@ def _cut(text: str, start: int, limit: int) -> int:
         at = text.rfind(separator, earliest, limit)
         if at >= 0:
             return at + len(separator)
-    return limit
+    # A line's end stays with the end of the line.
+    return limit - 1 if text[limit] == "\n" and limit - 1 > start else limit
 
 
 def _matchers(terms: Sequence[str]) -> dict[str, re.Pattern[str] | None]:

@@ -191,8 +191,14 @@ class State:
 
         return await self._run(work)
 
-    async def set_value(self, key: str, value: str | None) -> None:
-        """Store ``value`` under ``key``; ``None`` forgets it."""
+    async def set_value(self, key: str, value: str | None, *, worth_backup: bool = True) -> None:
+        """Store ``value`` under ``key``; ``None`` forgets it.
+
+        Args:
+            key: Its name.
+            value: What to store.
+            worth_backup: Whether a backup is made soon; not of what is found out again by itself.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             if value is None:
@@ -201,7 +207,8 @@ class State:
                 connection.execute("insert or replace into value values (?, ?)", (key, value))
 
         await self._run(work)
-        self.changed.set()
+        if worth_backup:
+            self.changed.set()
 
     async def load_uses(self) -> dict[str, tuple[float, float]]:
         """Per path: the decayed count of uses, and when the last one was (unix seconds)."""

@@ -306,6 +306,43 @@ class WholeRunReply(RunReply):
     usage: dict[str, Any] | None
 
 
+class ContextItemReply(TypedDict):
+    """What a model is sent of one file or upload: `lines`, `cut_lines`, `outline_lines`."""
+
+    name: str
+    path: str
+    origin: Literal["memory", "upload"]
+    lines: list[tuple[int, int]]
+    total_lines: int
+    tokens: int
+    why: Literal["referenced", "attached", "retrieved", "history"]
+    omitted: str
+    chosen: str
+    cut_lines: list[tuple[int, int, int]]
+    outline_lines: list[int]
+
+
+class HistoryReply(TypedDict):
+    """How many earlier messages a model is sent in which form."""
+
+    whole: int
+    compacted: int
+    left_out: int
+    how: Literal["", "model", "sentences"]
+
+
+class CitationReply(TypedDict):
+    """A place that an answer names; `resolved` when the model was sent it."""
+
+    text: str
+    path: str
+    name: str
+    line_start: int | None
+    line_end: int | None
+    resolved: bool
+    reason: str
+
+
 class StreamEventReply(TypedDict):
     """One event of the stream; see `type`. Exactly one of complete, cancelled, error is last."""
 
@@ -317,7 +354,11 @@ class StreamEventReply(TypedDict):
                 "action_start",
                 "action_complete",
                 "context",
+                "service",
+                "thinking",
                 "content",
+                "citations",
+                "usage",
                 "complete",
                 "cancelled",
                 "error",
@@ -330,11 +371,13 @@ class StreamEventReply(TypedDict):
     run_id: NotRequired[str]
     count: NotRequired[int]
     result: NotRequired[dict[str, Any]]
-    items: NotRequired[list[dict[str, Any]]]
+    items: NotRequired[list[ContextItemReply]]
     missing: NotRequired[list[str]]
     notes: NotRequired[list[str]]
     tokens: NotRequired[int]
     window_tokens: NotRequired[int]
+    history: NotRequired[HistoryReply]
+    citations: NotRequired[list[CitationReply]]
     content: NotRequired[str]
     message: NotRequired[str]
     reason: NotRequired[str]

@@ -111,7 +111,7 @@ async def test_an_unknown_selection_is_a_failure_that_names_the_known(world: Wor
 @pytest.mark.parametrize("message", ["", "  \n", "/add_knowledge  "])
 async def test_an_empty_request_is_refused_in_words(world: World, message: str) -> None:
     events = await add(world, message, attachments=(Attachment("gone.md"),))
-    assert names(events) == ["ActionStarted", "ContextTold", "Failed"]
+    assert names(events) == ["ActionStarted", "Failed"]
     assert "nothing to save" in events[-1].message
     assert "gone.md" in events[-1].message
     assert world.files() == {}

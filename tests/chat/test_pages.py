@@ -36,8 +36,11 @@ ITEM = ContextItem(
     lines=((1, 3), (7, 9)),
     total_lines=12,
     tokens=40,
-    why="the passages nearest to the question",
+    why="referenced",
     omitted="lines 4-6",
+    chosen="the passages nearest to the question",
+    cut_lines=((3, 0, 80),),
+    outline_lines=(2, 5),
 )
 CITATION = Citation("[notes/plan.md:2]", "notes/plan.md", "plan.md", 2, 2, True, "")
 EVERYTHING: tuple[RunEvent, ...] = (

@@ -13,8 +13,11 @@ from sgoped.chat import (
     Cancelled,
     Chat,
     ChatRequest,
+    Citation,
+    Citations,
     Completed,
     Content,
+    ContextTold,
     Failed,
     Run,
     RunEvent,
@@ -68,6 +71,10 @@ class World:
     async def ask(self, message: str, **fields: Any) -> list[RunEvent]:
         """All events of the answer to a message."""
         return await events_of(self.chat.start(ChatRequest(message, **fields)))
+
+    def prompt(self) -> str:
+        """The last message that the model was sent last."""
+        return str(self.upstream.chats[-1].body["messages"][-1]["content"])
 
     def sent(self) -> str:
         """All that the model was sent last."""
@@ -124,11 +131,24 @@ async def until(run: Run, text: str) -> None:
                 return
 
 
+def told_in(events: Any) -> ContextTold:
+    """What was told last of what goes along."""
+    return [event for event in events if isinstance(event, ContextTold)][-1]
+
+
+def cited_in(events: Any) -> tuple[Citation, ...]:
+    """The places that the answer names."""
+    found = [event.citations for event in events if isinstance(event, Citations)]
+    assert len(found) == 1
+    return found[0]
+
+
 def said_in(events: Any) -> str:
     return "".join(event.text for event in events if isinstance(event, Content))
 
 
 def names(events: Any) -> list[str]:
-    """The kinds of events but usage, neighbouring equal ones as one."""
-    kinds = [type(event).__name__ for event in events if not isinstance(event, UsageTold)]
+    """The kinds of events but those only told to new clients, neighbouring equal ones as one."""
+    told = (Citations, ContextTold, UsageTold)
+    kinds = [type(event).__name__ for event in events if not isinstance(event, told)]
     return [kind for at, kind in enumerate(kinds) if kind not in kinds[at - 1 : at] or at == 0]

@@ -175,6 +175,55 @@ async def test_events_are_printed_as_json(sgoped: Sgoped, upstream: FakeUpstream
     assert (kinds[0], kinds[-1]) == ("start", "complete")
 
 
+async def test_json_is_the_typed_events_as_they_are(sgoped: Sgoped, upstream: FakeUpstream) -> None:
+    await with_ollama(sgoped, upstream)
+    upstream.behave(Script(reasoning=("hmm",)))
+    told = await run(sgoped, "chat", "hello", "--json")
+    kinds = [json.loads(line)["type"] for line in told.stdout.splitlines()]
+    assert list(dict.fromkeys(kinds)) == [
+        "start",
+        "context",
+        "thinking",
+        "content",
+        "usage",
+        "complete",
+    ]
+
+
+async def test_places_that_do_not_hold_are_told_behind_the_answer(
+    sgoped: Sgoped, upstream: FakeUpstream, tmp_path: Path
+) -> None:
+    await with_ollama(sgoped, upstream)
+    (tmp_path / "up.txt").write_text("one\ntwo\n")
+    upstream.behave(Script(chunks=("Two [up.txt:2], ", "or [up.txt:7] or [gone.md:1].")))
+    told = await run(sgoped, "chat", "what?", "--file", "up.txt")
+    assert told.stdout == "Two [up.txt:2], or [up.txt:7] or [gone.md:1].\n"
+    assert told.stderr.splitlines() == [
+        "(does not hold: [up.txt:7]: the file has only 2 lines)",
+        "(does not hold: [gone.md:1]: no such file was sent)",
+    ]
+
+
+async def test_what_is_sent_is_told_on_request_and_what_is_not_always(
+    sgoped: Sgoped, upstream: FakeUpstream, tmp_path: Path
+) -> None:
+    await with_ollama(sgoped, upstream)
+    (tmp_path / "big.txt").write_text("filler line\n" * 9000)
+    asked = ("chat", "what says @nobody.md?", "--file", "big.txt")
+    told = await run(sgoped, *asked)
+    assert told.stdout == "Hello, world\n"
+    assert told.stderr == (
+        "(sent in part or not at all: big.txt; not available: nobody.md; --context tells more)\n"
+    )
+    told = await run(sgoped, *asked, "--context")
+    assert told.stdout == "Hello, world\n"
+    assert "of 8,192 tokens" in told.stderr
+    assert "big.txt: 1-" in told.stderr
+    assert "of 9000 lines" in told.stderr
+    assert "left out: lines" in told.stderr
+    assert "not available: nobody.md" in told.stderr
+
+
 async def test_ctrl_c_stops_the_upstream(
     served: DaemonProcess, sgoped: Sgoped, upstream: FakeUpstream, tmp_path: Path
 ) -> None:

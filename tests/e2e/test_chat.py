@@ -103,7 +103,9 @@ async def test_an_attached_memory_file_becomes_context(
     events = await page.chat("what is there?", model=model.id, attachments=[file(name)])
     assert events[-1]["type"] == "complete"
     (path,) = folder.rglob(name.rpartition("/")[2])
-    assert path.read_text() in upstream.prompts[0]
+    lines = path.read_text().splitlines()
+    numbered = "\n".join(f"{number}| {line}" for number, line in enumerate(lines, start=1))
+    assert numbered in upstream.prompts[0]
 
 
 @pytest.mark.parametrize(

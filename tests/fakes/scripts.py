@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Instead of an answer: an HTTP status, or something that is no HTTP answer at all.
@@ -40,6 +40,10 @@ class Script:
         retry_after: The header that comes with 429 and 503; empty for none.
         quirks: Of ``QUIRKS``.
         finish_reason: Why the model stopped.
+        tokens_per_byte: How the prompt's tokens are counted; 0: always ``prompt_tokens``.
+        prompt_tokens: What is told of the prompt.
+        takes_tokens: Prompts that count more are refused (400) with ``error_body``, in which
+            ``{limit}`` and ``{used}`` are filled in; 0: none is.
     """
 
     chunks: tuple[str, ...] = ("Hello", ", ", "world")
@@ -57,12 +61,29 @@ class Script:
     retry_after: str = ""
     quirks: tuple[str, ...] = ()
     finish_reason: str = "stop"
+    tokens_per_byte: float = 0.0
+    prompt_tokens: int = 7
+    takes_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.fault not in EARLY_FAULTS | LATE_FAULTS | {""}:
             raise ValueError(f"unknown fault {self.fault!r}")
         if set(self.quirks) - QUIRKS:
             raise ValueError(f"unknown quirks {self.quirks!r}")
+
+
+def counting(script: Script, body: dict[str, Any]) -> Script:
+    """``script`` for one request: its prompt counted, and refused where it is too long."""
+    if script.tokens_per_byte:
+        texts = [str(message.get("content")) for message in body.get("messages", [])]
+        size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+        script = replace(script, prompt_tokens=int(size * script.tokens_per_byte))
+    if not script.takes_tokens or script.prompt_tokens <= script.takes_tokens:
+        return script
+    told = script.error_body.replace("{limit}", str(script.takes_tokens))
+    return replace(
+        script, fault="400", error_body=told.replace("{used}", str(script.prompt_tokens))
+    )
 
 
 def script_from(fields: dict[str, Any]) -> Script:
@@ -108,13 +129,13 @@ class Dialect:
             yield self.frame(script, {"message": {"content": None}, "choices": [nothing]})
 
     def ending(self, script: Script, model: str) -> Iterator[bytes]:
-        counts = {"prompt_eval_count": 7, "eval_count": 3}
+        counts = {"prompt_eval_count": script.prompt_tokens, "eval_count": 3}
         if self.name == "ollama":
             end = {"model": model, "message": {"content": ""}, "done": True, **counts}
             yield self.frame(script, {**end, "done_reason": script.finish_reason})
             return
         yield self.frame(script, _openai_chunk(model, {}, script.finish_reason))
-        usage = {"prompt_tokens": 7, "completion_tokens": 3}
+        usage = {"prompt_tokens": script.prompt_tokens, "completion_tokens": 3}
         if "silent_end" not in script.quirks:
             yield self.frame(script, {"model": model, "choices": [], "usage": usage})
         if not {"no_done", "silent_end"} & set(script.quirks):

@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.fakes.scripts import EARLY_FAULTS, Dialect, Script, script_from
+from tests.fakes.scripts import EARLY_FAULTS, Dialect, Script, counting, script_from
 
 HUGE_LINE_BYTES = 5 * 2**20
 HTML = "<!doctype html><html><title>Sign in</title><body>Please sign in</body></html>"
@@ -152,7 +152,7 @@ class FakeUpstream:
         question = "chat" if is_chat else "show" if path.endswith("/show") else "models"
         script = self._script_for(question)
         if is_chat:
-            return await self._chat(request, script, body)
+            return await self._chat(request, counting(script, body), body)
         if script.fault in EARLY_FAULTS:
             return await self._early(request, script, Dialect("openai"), "")
         return web.json_response(self._facts(path, body))

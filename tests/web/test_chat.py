@@ -206,6 +206,7 @@ async def test_a_broken_run_still_ends_with_an_event(
                 "notes": (),
                 "tokens": 3,
                 "window_tokens": 8,
+                "history": {"whole": 0, "compacted": 0, "left_out": 0, "how": ""},
                 "timestamp": 1.0,
             },
         ),
