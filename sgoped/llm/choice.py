@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from copy import copy
 
 from sgoped.errors import ServiceError
 from sgoped.llm import faults
+from sgoped.llm.guard import Guard
 from sgoped.llm.service import AskableService
 from sgoped.llm.types import Message, StreamEvent, TextDelta
 
@@ -25,6 +27,8 @@ class ModelChoice:
         id: The model's id over all services.
         name: What its service calls it.
         service_id: Its service.
+        guard: What lets requests to its service through.
+        in_background: Whether nobody waits for it; see ``for_background``.
     """
 
     def __init__(
@@ -36,6 +40,8 @@ class ModelChoice:
         service: AskableService,
         assumed_tokens: int,
         report: Callable[[ServiceError | None], None],
+        guard: Guard | None = None,
+        known_tokens: int | None = None,
     ) -> None:
         self.id = model_id
         self.name = name
@@ -43,6 +49,23 @@ class ModelChoice:
         self._service = service
         self._assumed_tokens = assumed_tokens
         self._report = report
+        self._known_tokens = known_tokens
+        self.guard = guard or Guard()
+        self.in_background = False
+
+    def for_background(self) -> ModelChoice:
+        """The same for work that nobody waits for: it is not counted as traffic."""
+        choice = copy(self)
+        choice.in_background = True
+        return choice
+
+    async def ready(self) -> None:
+        """Return if its service is asked at present.
+
+        Raises:
+            ServiceError: It failed too often just now (``service_resting``).
+        """
+        await self.guard.ready()
 
     async def stream(
         self, messages: Sequence[Message], *, context_tokens: int | None = None
@@ -55,31 +78,40 @@ class ModelChoice:
                 What is reserved is what these messages need, see ``reserved_tokens``.
 
         Raises:
-            ServiceError: After everything that had arrived was yielded.
+            ServiceError: After everything that had arrived was yielded; or at once, because its
+                service failed too often just now (``service_resting``).
         """
         window = context_tokens or await self.context_tokens()
         reserved = reserved_tokens(messages, at_least=self._assumed_tokens, at_most=window)
         heard = False
-        try:
-            stream = self._service.stream(self.name, messages, context_tokens=reserved)
-            async with aclosing(stream) as batches:
-                async for batch in batches:
-                    if not heard:
-                        heard = True
-                        self._report(None)
-                    yield batch
-        except ServiceError as failure:
-            self._report(failure)
-            raise
+        async with self.guard.attempt(in_background=self.in_background) as attempt:
+            try:
+                stream = self._service.stream(self.name, messages, context_tokens=reserved)
+                async with aclosing(stream) as batches:
+                    async for batch in batches:
+                        if not heard:
+                            heard = True
+                            attempt.answered()
+                            self._report(None)
+                        yield batch
+            except ServiceError as failure:
+                attempt.failed(failure)
+                self._report(failure)
+                raise
 
     async def context_tokens(self) -> int:
-        """The model's window in tokens; the configured assumption when it cannot be known."""
+        """The model's window in tokens; the configured assumption when it cannot be known.
+
+        A service that is left alone is not asked for it.
+        """
+        if self.guard.is_open:
+            return self._known_tokens or self._assumed_tokens
         try:
             async with asyncio.timeout(WINDOW_SECONDS):
                 window = await self._service.context_tokens(self.name)
         except (ServiceError, TimeoutError):
             window = None
-        return window or self._assumed_tokens
+        return window or self._known_tokens or self._assumed_tokens
 
     async def complete(self, messages: Sequence[Message]) -> str:
         """The whole next turn, without the thinking.

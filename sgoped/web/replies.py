@@ -53,6 +53,23 @@ class ServiceReply(TypedDict):
     models: list[str]
     status: Annotated[str, Field(description="`online`, `configured` or `error: ...`.")]
     config: PublicConfig
+    stale: Annotated[bool, Field(description="Whether `models` is from before the last probes.")]
+    checked_at: Annotated[UnixSeconds | None, Field(description="When it was last asked.")]
+    circuit: Annotated[
+        Literal["closed", "open", "half_open"],
+        Field(description="`open`: left alone after failures; `half_open`: one request may try."),
+    ]
+    failing_since: UnixSeconds | None
+    retry_at: Annotated[UnixSeconds | None, Field(description="When a request may try again.")]
+
+
+class CapabilitiesReply(TypedDict):
+    """What a model can do; null where its service does not tell."""
+
+    window: Annotated[int | None, Field(description="Its context window in tokens.")]
+    thinking: bool | None
+    vision: bool | None
+    embeddings: bool | None
 
 
 class ModelReply(TypedDict):
@@ -65,6 +82,9 @@ class ModelReply(TypedDict):
     service_type: str
     available: bool
     is_default: bool
+    stale: Annotated[bool, Field(description="Whether its service did not confirm it lately.")]
+    checked_at: Annotated[UnixSeconds | None, Field(description="When its service was asked.")]
+    capabilities: CapabilitiesReply
 
 
 Services = dict[str, ServiceReply]
@@ -111,6 +131,38 @@ class ModelHealthReply(TypedDict):
     status: str
     available: bool
     checked_at: UnixSeconds | None
+
+
+class ModelUsageReply(TypedDict):
+    """What the answers of one model took; medians over the last ones, null when none told."""
+
+    runs: int
+    prompt_tokens: Annotated[int, Field(description="As far as its service counted them.")]
+    completion_tokens: int
+    first_token_seconds: float | None
+    tokens_per_second: float | None
+
+
+class UsageReply(TypedDict):
+    """What answers took, by the models' ids."""
+
+    since: UnixSeconds
+    models: dict[str, ModelUsageReply]
+
+
+class EnrichmentReply(TypedDict):
+    """A summary that waits for a model, or how it ended."""
+
+    id: str
+    path: Annotated[str, Field(description="Of the file that it belongs into.")]
+    state: Literal["queued", "working", "done", "skipped", "failed"]
+    why: Annotated[str, Field(description="Why it ended so, or why it is tried again.")]
+    model: Annotated[str, Field(description="Which is to be asked; empty: the default one.")]
+    attempts: int
+    created_at: UnixSeconds
+    next_try_at: Annotated[
+        UnixSeconds | None, Field(description="Not before then, and not before a model answers.")
+    ]
 
 
 # files, search, versions
@@ -329,3 +381,4 @@ class BusEventReply(TypedDict):
     outcome: NotRequired[str]
     what: NotRequired[str]
     count: NotRequired[int]
+    enrichment_id: NotRequired[str]
