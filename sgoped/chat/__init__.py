@@ -20,6 +20,7 @@ from sgoped.chat.events import (
 )
 from sgoped.chat.naming import name_file
 from sgoped.chat.run import Run, RunInfo
+from sgoped.chat.usage import ModelUsage, UsageTotals
 
 __all__ = [
     "ActionCompleted",
@@ -35,12 +36,14 @@ __all__ = [
     "ContextTold",
     "End",
     "Failed",
+    "ModelUsage",
     "Run",
     "RunEvent",
     "RunInfo",
     "ServiceTold",
     "Started",
     "UsageTold",
+    "UsageTotals",
     "execute_action",
     "name_file",
     "open_chat",

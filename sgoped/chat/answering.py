@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sgoped.chat.context import Attachment, Gathered, gather_context, run_in_thread
 from sgoped.chat.events import Completed, ContextTold, End, Failed
+from sgoped.chat.failover import may_fail_over, other_model_told, stand_ins
 from sgoped.chat.recall import recall
 from sgoped.chat.relay import Relay
 from sgoped.chat.run import Run
+from sgoped.chat.usage import UsageTotals
 from sgoped.config import Settings
 from sgoped.errors import NotFound, ServiceError
 from sgoped.llm import ModelChoice, Registry
 from sgoped.memory import Memory
 from sgoped.prompts import Prompt, Turn, assemble
 
-_CANNOT_CONNECT = frozenset({"service_unreachable"})
+_CANNOT_CONNECT = frozenset({"service_unreachable", "service_resting"})
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What answers and actions are made with."""
+    """What answers and actions are made with, and what they took."""
 
     memory: Memory
     registry: Registry
     settings: Settings
+    usage: UsageTotals = field(default_factory=UsageTotals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
     """Answer one message into ``run``; returns the end.
 
     Where no service can be reached, and no other model is usable, memory answers alone. A model
-    of another service is never asked instead: the person did not choose it to see their files.
+    of another service is never asked instead, unless the person listed it in ``fallback_models``:
+    they did not choose it to see their files. Even then only before the first word.
 
     Raises:
         NotFound: The model is named and there is no such one.
@@ -75,17 +80,49 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
     choice = choose_model(desk.registry, question.model)
     message = question.message
     gathered = await gather_context(desk.memory, message, question.attachments)
+    others = stand_ins(desk.registry, desk.settings, choice)
     if choice is None:
-        return await _from_memory(run, desk, message, gathered)
+        choice = next(others, None)
+        if choice is None:
+            return await _from_memory(run, desk, message, gathered)
+        run.add(other_model_told(desk.registry.default_model() or "", "", choice))
+    while True:
+        relay, failure = await _try(run, desk, choice, message, gathered)
+        if failure is None:
+            return _end(relay)
+        other = next(others, None) if may_fail_over(failure) else None
+        if other is None:
+            break
+        run.add(other_model_told(choice.id, failure.message, other))
+        choice = other
+    if failure.code in _CANNOT_CONNECT and not _others(desk.registry, choice):
+        return await _from_memory(run, desk, message, gathered, failure.message)
+    relay.tell_usage(choice.id, desk.usage)
+    raise failure
+
+
+async def _try(
+    run: Run, desk: Desk, choice: ModelChoice, message: str, gathered: Gathered
+) -> tuple[Relay, ServiceError | None]:
+    """Ask a model; returns why it failed where it did so before its first word.
+
+    Raises:
+        ServiceError: It failed later.
+    """
     relay = Relay(run)
     try:
+        await choice.ready()
         await _ask(run, relay, choice, message, gathered)
     except ServiceError as error:
-        alone = error.code in _CANNOT_CONNECT and not _others(desk.registry, choice)
-        if relay.began or not alone:
-            raise
-        return await _from_memory(run, desk, message, gathered, error.message)
-    return _end(relay)
+        if not relay.began:
+            return relay, error
+        relay.tell_usage(choice.id, desk.usage)
+        raise
+    except asyncio.CancelledError:
+        relay.tell_usage(choice.id, desk.usage)
+        raise
+    relay.tell_usage(choice.id, desk.usage)
+    return relay, None
 
 
 async def _ask(
@@ -97,8 +134,8 @@ async def _ask(
     if prompt.items or unavailable or prompt.notes:
         notes = (*gathered.notes, *prompt.notes)
         run.add(ContextTold(prompt.items, unavailable, notes, prompt.tokens, window, time.time()))
+    relay.estimated_tokens = prompt.tokens
     await relay.play(choice.stream(prompt.messages, context_tokens=window))
-    run.add(relay.pace.told(choice.id, prompt.tokens, relay.usage))
 
 
 async def _assembled(

@@ -16,6 +16,7 @@ from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
 from sgoped.chat.events import ActionStarted, Cancelled, Completed, End, Failed, Started
 from sgoped.chat.run import STOPPED, Run, RunInfo, outcome
+from sgoped.chat.usage import UsageTotals
 from sgoped.config import Settings
 from sgoped.errors import InvalidInput, NotFound
 from sgoped.events import Bus, RunEnded, RunStarted
@@ -65,6 +66,11 @@ class Chat:
         self._tasks = tasks
         self._live: dict[str, Run] = {}
         self._closing = False
+
+    @property
+    def usage(self) -> UsageTotals:
+        """What the answers took."""
+        return self._desk.usage
 
     def start(self, request: ChatRequest) -> Run:
         """Begin to answer; returns at once, with the first event in place.

@@ -1,8 +1,9 @@
 """What happens in a run, in the order a client sees it: a closed union of frozen events.
 
-Of an answer: ``Started, ServiceTold*, ContextTold?, Content*, Citations?, UsageTold?, end``. Of an
-action: ``ActionStarted, ContextTold?, ActionCompleted, Content+, end``, or without the completion
-when it failed. The end is exactly one of ``Completed``, ``Cancelled`` and ``Failed``, and last.
+Of an answer: ``Started, ContextTold?, (ServiceTold, ContextTold?)*, Content*, Citations?,
+UsageTold?, end``: behind each ``ServiceTold`` that names another model, the context is told as that
+one gets it. Of an action: ``ActionStarted, ContextTold?, ActionCompleted, Content+, UsageTold?, end``,
+or without the completion when it failed. The end is exactly one of ``Completed``, ``Cancelled`` and ``Failed``, and last.
 Times are unix seconds.
 """
 

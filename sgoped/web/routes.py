@@ -18,6 +18,7 @@ from sgoped.web import (
     search,
     services,
     status,
+    usage,
     websocket,
 )
 from sgoped.web.endpoint import EVENT_STREAM, Endpoint, max_body_bytes
@@ -55,6 +56,8 @@ ROUTES = (
     Route("POST",   "/api/models/default",             services.set_default_model),
     Route("POST",   "/api/models/refresh",             services.refresh_models),
     Route("GET",    "/api/models/{model_id:.+}/health", services.model_health),
+
+    Route("GET",    "/api/usage",                      usage.show_usage),
 
     Route("GET",    "/api/files",                      files.list_files),
     Route("GET",    "/api/files/content",              files.read_content),

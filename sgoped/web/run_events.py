@@ -42,8 +42,9 @@ def event_json(event: RunEvent, *, typed: bool) -> dict[str, Any] | None:
     Args:
         event: What happened.
         typed: Whether the client asked for typed events. Without, there is nothing but what the
-            existing front end knows, and thinking stands between tags; with, it arrives as
-            ``thinking`` events, and context, usage, citations and services are told.
+            existing front end knows, thinking stands between tags, and that another model answers
+            is a line of content; with, thinking arrives as ``thinking`` events, and context,
+            usage, citations and services are told.
     """
     match event:
         case Content():
@@ -54,6 +55,8 @@ def event_json(event: RunEvent, *, typed: bool) -> dict[str, Any] | None:
             return {"type": "action_start", "action": action, "timestamp": at}
         case ActionCompleted(action=action, result=result, at=at):
             return {"type": "action_complete", "action": action, "result": result, "timestamp": at}
+        case ServiceTold() if not typed:
+            return _other_model_json(event)
         case ContextTold() | Citations() | UsageTold() | ServiceTold():
             return _told_json(event) if typed else None
         case Completed() | Cancelled() | Failed():
@@ -65,6 +68,13 @@ def _content_json(event: Content, *, typed: bool) -> dict[str, Any] | None:
         return None
     kind = "thinking" if typed and event.part == "thought" else "content"
     return {"type": kind, "content": event.text, "timestamp": event.at}
+
+
+def _other_model_json(event: ServiceTold) -> dict[str, Any] | None:
+    """That another model answers must not go unseen: a line before its answer, no part of it."""
+    if not event.model:
+        return None
+    return {"type": "content", "content": f"{event.message}\n\n", "timestamp": event.at}
 
 
 def _told_json(event: ContextTold | Citations | UsageTold | ServiceTold) -> dict[str, Any]:
