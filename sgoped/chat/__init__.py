@@ -2,6 +2,7 @@
 
 from sgoped.chat.chat import Chat, ChatRequest, execute_action, open_chat
 from sgoped.chat.context import Attachment
+from sgoped.chat.enriching import Enricher, open_enricher
 from sgoped.chat.events import (
     ActionCompleted,
     ActionStarted,
@@ -35,6 +36,7 @@ __all__ = [
     "Content",
     "ContextTold",
     "End",
+    "Enricher",
     "Failed",
     "ModelUsage",
     "Run",
@@ -47,4 +49,5 @@ __all__ = [
     "execute_action",
     "name_file",
     "open_chat",
+    "open_enricher",
 ]

@@ -49,7 +49,7 @@ async def act(run: Run, desk: Desk, order: Order, tasks: asyncio.TaskGroup) -> E
         SgopedError: The action could not be done.
     """
     choice = _model_if_any(desk, order.model)
-    tools = Toolbelt(desk.memory, desk.settings, choice, tasks)
+    tools = _toolbelt(desk, order, choice, tasks)
     try:
         result = await perform(desk, order, tools, run)
     finally:
@@ -96,9 +96,15 @@ async def execute(desk: Desk, order: Order, tasks: asyncio.TaskGroup) -> dict[st
     Raises:
         SgopedError: It could not be done.
     """
-    tools = Toolbelt(desk.memory, desk.settings, _model_if_any(desk, order.model), tasks)
+    tools = _toolbelt(desk, order, _model_if_any(desk, order.model), tasks)
     result = await perform(desk, order, tools)
     return {"action": order.action.name, "message": result.text, **result.data}
+
+
+def _toolbelt(
+    desk: Desk, order: Order, choice: ModelChoice | None, tasks: asyncio.TaskGroup
+) -> Toolbelt:
+    return Toolbelt(desk.memory, desk.settings, choice, tasks, later=desk.later, model=order.model)
 
 
 def _model_if_any(desk: Desk, name: str) -> ModelChoice | None:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from sgoped.chat.context import Attachment, Gathered, gather_context, run_in_thread
+from sgoped.chat.enriching import Enricher
 from sgoped.chat.events import Completed, ContextTold, End, Failed
 from sgoped.chat.failover import may_fail_over, other_model_told, stand_ins
 from sgoped.chat.recall import recall
@@ -24,11 +25,12 @@ _CANNOT_CONNECT = frozenset({"service_unreachable", "service_resting"})
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What answers and actions are made with, and what they took."""
+    """What answers and actions are made with, what they took, and what is left for later."""
 
     memory: Memory
     registry: Registry
     settings: Settings
+    later: Enricher | None = None
     usage: UsageTotals = field(default_factory=UsageTotals)
 
 

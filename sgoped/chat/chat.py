@@ -14,6 +14,7 @@ from sgoped.actions import ActionRegistry
 from sgoped.chat.acting import Order, act, execute
 from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
+from sgoped.chat.enriching import Enricher
 from sgoped.chat.events import ActionStarted, Cancelled, Completed, End, Failed, Started
 from sgoped.chat.run import STOPPED, Run, RunInfo, outcome
 from sgoped.chat.usage import UsageTotals
@@ -190,12 +191,27 @@ class Chat:
 
 @asynccontextmanager
 async def open_chat(
-    memory: Memory, registry: Registry, actions: ActionRegistry, settings: Settings, bus: Bus
+    memory: Memory,
+    registry: Registry,
+    actions: ActionRegistry,
+    settings: Settings,
+    bus: Bus,
+    *,
+    later: Enricher | None = None,
 ) -> AsyncGenerator[Chat]:
-    """Open the chat; on leaving, every run is cancelled and waited for."""
+    """Open the chat; on leaving, every run is cancelled and waited for.
+
+    Args:
+        memory: What is asked about, and saved to.
+        registry: Who is asked.
+        actions: What ``/commands`` do.
+        settings: What the person decided.
+        bus: Told of every run.
+        later: What is given what a model was to add; None: nothing is left for later.
+    """
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
-        chat = Chat(Desk(memory, registry, settings), actions, bus, tasks)
+        chat = Chat(Desk(memory, registry, settings, later), actions, bus, tasks)
         try:
             yield chat
         except Exception as error:  # noqa: BLE001 - raised again outside of the group, unwrapped

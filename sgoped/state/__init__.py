@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sgoped.state.enrichments import Enrichment, Enrichments, EnrichmentState
 from sgoped.state.examination import Condition
 from sgoped.state.facts import ServiceRow, State
 from sgoped.state.opening import (
@@ -14,6 +15,9 @@ from sgoped.state.opening import (
 
 __all__ = [
     "Condition",
+    "Enrichment",
+    "EnrichmentState",
+    "Enrichments",
     "ServiceRow",
     "State",
     "examine_state",

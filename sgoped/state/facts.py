@@ -1,4 +1,7 @@
-"""What must survive: configured services, chosen values and use counts, in ``state.db``."""
+"""What must survive: configured services, chosen values and use counts, in ``state.db``.
+
+Other modules keep tables of their own there, through ``State.run``.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sgoped.database import Database
 from sgoped.errors import StorageError
+from sgoped.state.enrichments import create_enrichments
 from sgoped.state.examination import is_damage
 
 if TYPE_CHECKING:
@@ -52,7 +56,7 @@ def create_services(tables: Tables) -> None:
     )
 
 
-STEPS = (create_services,)
+STEPS = (create_services, create_enrichments)
 
 
 class State:
@@ -75,6 +79,14 @@ class State:
         if not self.problem:
             log.error("%s", _DAMAGED)
         self.problem = _DAMAGED
+
+    async def run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """What ``work`` returns; its writes are on the disk then.
+
+        Raises:
+            StorageError: The file cannot be used.
+        """
+        return await self._run(work)
 
     async def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         try:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sgoped.memory import SavedFile, Version, document_id, shown
 from sgoped.web.endpoint import endpoint, read_body
-from sgoped.web.keys import MEMORY, MENUS, SAVES, SUGGESTIONS
+from sgoped.web.keys import ENRICHER, MEMORY, MENUS, SAVES, SUGGESTIONS
 from sgoped.web.parameters import (
     IF_MATCH,
     MAX_PATH_CHARS,
@@ -125,7 +125,9 @@ async def rename_file(request: web.Request) -> web.StreamResponse:
     """Rename a file; nothing is ever overwritten."""
     body = await read_body(request, RenameFile)
     rename = request.app[MEMORY].rename(body.path, body.to)
-    return _saved(await request.app[SAVES].run(rename))
+    saved = await request.app[SAVES].run(rename)
+    await request.app[ENRICHER].moved(body.path, saved.path)
+    return _saved(saved)
 
 
 @endpoint(

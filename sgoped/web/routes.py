@@ -11,6 +11,7 @@ from sgoped.config import Settings
 from sgoped.web import (
     actions,
     chat,
+    enrichments,
     events,
     files,
     openapi,
@@ -72,6 +73,10 @@ ROUTES = (
     Route("GET",    "/api/actions",                    actions.list_actions),
     Route("POST",   "/api/actions/execute",            actions.run_action),
     Route("POST",   "/api/generate-filename",          chat.generate_filename),
+
+    Route("GET",    "/api/enrichments",                enrichments.list_enrichments),
+    Route("DELETE", "/api/enrichments/{enrichment_id}", enrichments.cancel_enrichment),
+    Route("POST",   "/api/enrichments/{enrichment_id}/retry", enrichments.retry_enrichment),
 
     Route("POST",   "/api/chat/stream",                chat.stream_chat),
     Route("POST",   "/api/chat/stop",                  chat.stop_chat),

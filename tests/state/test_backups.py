@@ -16,10 +16,10 @@ import pytest
 
 from sgoped.state import ServiceRow, open_state, opening
 from sgoped.state.backups import DAY_SECONDS, KEPT_DAYS, Backups, UnsoundSourceError
-from sgoped.state.facts import create_services
+from sgoped.state.facts import STEPS as ALL_STEPS
 from tests.state.test_recovery import SERVICE, garble_a_page
 
-STEPS = frozenset([create_services.__name__])
+STEPS = frozenset(step.__name__ for step in ALL_STEPS)
 
 
 class Clock:

@@ -219,7 +219,7 @@ async def test_a_backup_of_a_newer_version_is_not_restored(tmp_path: Path) -> No
     path, backups = tmp_path / "state.db", tmp_path / "backups"
     await fill(path, backups)
     with closing(sqlite3.connect(backups / "state-latest.db")) as connection, connection:
-        connection.execute("update _sqlite_migrations set name = 'of_tomorrow'")
+        connection.execute("update _sqlite_migrations set name = 'of_tomorrow' where id = 1")
     path.write_bytes(b"garbled" * 1000)
     async with open_state(path, backups) as state:
         assert await state.load_services() == [SERVICE]
