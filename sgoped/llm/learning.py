@@ -74,8 +74,10 @@ class Learner:
         known = configured.capabilities
         try:
             told = await service.capabilities(configured.models, known)
-            if told != {name: known.get(name) for name in told}:
-                await self._learnt(configured, {**known, **told})
+            merged = {**known, **told}
+            wanted = {name: merged[name] for name in configured.models if name in merged}
+            if wanted != known:
+                await self._learnt(configured, wanted)
         except ServiceError as failure:
             log.info("%s does not tell what its models can do: %s", configured.id, failure.code)
         except Exception:
