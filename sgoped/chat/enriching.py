@@ -134,14 +134,18 @@ class Enricher:
             reference: Its former path or id.
             path: Its new path.
         """
+        folder = f"{reference}/"
         for row in self.all():
-            folder = f"{reference}/"
-            if row.ended_at is not None:
-                continue
-            if reference in (row.path, document_id(row.path)):
-                await self._keep(replace(row, path=path))
-            elif row.path.startswith(folder):
-                await self._keep(replace(row, path=f"{path}/{row.path.removeprefix(folder)}"))
+            if row.ended_at is None and reference in (row.path, document_id(row.path)):
+                await self._move(row, path)
+            elif row.ended_at is None and row.path.startswith(folder):
+                await self._move(row, f"{path}/{row.path.removeprefix(folder)}")
+
+    async def _move(self, row: Enrichment, path: str) -> None:
+        try:
+            await self._keep(replace(row, path=path))
+        except SgopedError as error:  # the rename is done, and this is known until the next start
+            log.warning("the new path of a waiting summary could not be kept: %s", error.code)
 
     # -- inside
 

@@ -138,7 +138,7 @@ class OllamaService:
                 continue
             if model not in self._told and asked < MAX_SHOWN:
                 asked += 1
-                with suppress_missing():
+                with _passing_over_missing():
                     await self._show(model)
             if model in self._told:
                 told[model] = self._told[model]
@@ -162,7 +162,7 @@ class OllamaService:
 
 
 @contextmanager
-def suppress_missing() -> Iterator[None]:
+def _passing_over_missing() -> Iterator[None]:
     """Pass over one model that cannot be shown; another one may be."""
     try:
         yield

@@ -161,10 +161,7 @@ class Registry:
         await completed(self._tasks, self._set_default(model))
 
     async def refresh(self) -> None:
-        """Ask all services for their models again, side by side, and wait within the limits.
-
-        One that answers is asked again by chats too, however it failed before.
-        """
+        """Ask all services again, side by side, within limits; chats may ask all that answer."""
         await self._prober.refresh(list(self._services))
         for service in self._configured:
             if service.status == ONLINE:
@@ -178,7 +175,7 @@ class Registry:
         """
         offer = catalogue.resolve(self._configured, model_id)
         service = offer.service
-        if service.checked_at is None or time.time() - service.checked_at > HEALTH_AGE_SECONDS:
+        if time.time() - (service.checked_at or 0) > HEALTH_AGE_SECONDS:
             self._prober.wake(service.id)
         status, available = service.shown_status, service.available
         return ModelHealth(offer.id, service.id, status, available, service.checked_at)
@@ -291,6 +288,7 @@ class Registry:
             self._take_known(configured)
             self._keys.keep(service_id, bound, from_environment=from_environment)
             self._services[service_id] = configured
+            self._learner.stop(service_id)
             self._prober.start(configured)
             self._tell(configured)
         return configured.info()

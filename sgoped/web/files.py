@@ -124,10 +124,14 @@ async def delete_content(request: web.Request) -> web.StreamResponse:
 async def rename_file(request: web.Request) -> web.StreamResponse:
     """Rename a file; nothing is ever overwritten."""
     body = await read_body(request, RenameFile)
-    rename = request.app[MEMORY].rename(body.path, body.to)
-    saved = await request.app[SAVES].run(rename)
-    await request.app[ENRICHER].moved(body.path, saved.path)
-    return _saved(saved)
+    return _saved(await request.app[SAVES].run(_renamed(request.app, body)))
+
+
+async def _renamed(app: web.Application, body: RenameFile) -> SavedFile:
+    """What waits for a model goes along, even when the client leaves meanwhile."""
+    saved = await app[MEMORY].rename(body.path, body.to)
+    await app[ENRICHER].moved(body.path, saved.path)
+    return saved
 
 
 @endpoint(

@@ -145,6 +145,33 @@ async def test_one_that_is_left_alone_is_not_waited_for(home: Path) -> None:
         assert len(world.upstream.chats) == asked
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_without_a_stand_in_it_fails_at_once_and_says_when_it_is_tried(
+    home: Path, kind: str
+) -> None:
+    quick = {"first_token_timeout_seconds": 0.2, "fallback_models": ()}
+    async with two(home, kind, **quick) as (world, other):
+        world.upstream.behave(Script(fault="stall_early"))
+        for _ in range(3):
+            await world.ask("hello", model="s/beta")
+        asked = len(world.upstream.requests)
+        (started, end) = await world.ask("hello", model="s/beta")
+        assert isinstance(started, Started)
+        assert isinstance(end, Failed)
+        assert end.message.startswith("First token timeout")
+        assert "fails since" in end.message
+        assert "tried next at" in end.message
+        assert len(world.upstream.chats) == 3
+        assert {each.path for each in world.upstream.requests[asked:]} <= {
+            "/api/tags",
+            "/v1/models",
+        }
+        await world.registry.remove("t")
+        events = await world.ask("hello", model="s/beta")
+        assert said_in(events).startswith("No model is available (First token timeout")
+        assert other.chats == []
+
+
 async def test_a_remote_one_stands_in_for_a_local_default_only_where_it_is_listed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
