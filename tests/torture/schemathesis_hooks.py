@@ -50,6 +50,8 @@ class World:
             "POST /api/models/default": self._choose_model,
             "GET /api/models/{model_id}/health": self._ask_model,
             "POST /api/actions/execute": self._execute,
+            "DELETE /api/enrichments/{enrichment_id}": self._name_what_waits,
+            "POST /api/enrichments/{enrichment_id}/retry": self._name_what_waits,
         }
 
     def fill(self, case: Any) -> None:
@@ -61,12 +63,15 @@ class World:
             fill(case, self._numbers[label])
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
+        return json.loads(self._send(method, path, body))
+
+    def _send(self, method: str, path: str, body: object = None) -> bytes:
         connection = http.client.HTTPConnection(str(self._url.hostname), self._url.port, timeout=30)
         try:
             headers = {"Content-Type": "application/json"}
             data = None if body is None else json.dumps(body)
             connection.request(method, path, body=data, headers=headers)
-            return json.loads(connection.getresponse().read())
+            return connection.getresponse().read()
         finally:
             connection.close()
 
@@ -138,6 +143,14 @@ class World:
 
     def _ask_model(self, case: Any, number: int) -> None:
         case.path_parameters = {"model_id": self._model(number)}
+
+    def _name_what_waits(self, case: Any, number: int) -> None:
+        """A summary that waits for a model which there is not."""
+        words = "what no model can summarise " * 5
+        body = {"message": words, "model": "nobody/m", "selected_action": "add_knowledge"}
+        self._send("POST", "/api/chat/stream", body)
+        waiting = self._ask("GET", "/api/enrichments")
+        case.path_parameters = {"enrichment_id": waiting[-1]["id"] if waiting else "none"}
 
     def _execute(self, case: Any, number: int) -> None:
         if isinstance(case.body, dict):

@@ -131,12 +131,14 @@ def upstream() -> Iterator[str]:
 # These need no luck: over a daemon with something in it, all that is asked well succeeds.
 ALWAYS = 0.99
 SHARES = {
+    "DELETE /api/enrichments/{enrichment_id}": 0.3,
     "DELETE /api/files/content": 0.3,
     "DELETE /api/services/{service_id}": 0.3,
     "GET /api/files/content": 0.3,
     "GET /api/files/versions": 0.3,
     "GET /api/models/{model_id}/health": 0.3,
     "POST /api/actions/execute": 0.3,
+    "POST /api/enrichments/{enrichment_id}/retry": 0.3,
     "POST /api/files/content": 0.3,
     "POST /api/files/rename": 0.2,
     "POST /api/files/restore": 0.2,
