@@ -14,7 +14,7 @@ from aiohttp import web  # noqa: TID251 - composes the application
 from pydantic import SecretStr
 
 from sgoped.actions import open_actions
-from sgoped.chat import open_chat
+from sgoped.chat import open_chat, open_enricher
 from sgoped.config import Settings
 from sgoped.events import Bus
 from sgoped.llm import open_registry
@@ -46,7 +46,7 @@ def create_app(settings: Settings, paths: Paths) -> web.Application:
     app[DOCUMENT] = Document(ROUTES)
     add_routes(app)
     app.on_response_prepare.append(add_headers)
-    app.cleanup_ctx.extend([logs, state, memory, registry, actions, chat, saves])
+    app.cleanup_ctx.extend([logs, state, memory, registry, actions, enricher, chat, saves])
     app.on_shutdown.append(end_live_connections)
     return app
 
@@ -103,6 +103,15 @@ async def actions(app: web.Application) -> AsyncIterator[None]:
     yield
 
 
+async def enricher(app: web.Application) -> AsyncIterator[None]:
+    """What waits for a model."""
+    async with open_enricher(
+        app[keys.MEMORY], app[keys.REGISTRY], app[keys.STATE], app[keys.BUS]
+    ) as opened:
+        app[keys.ENRICHER] = opened
+        yield
+
+
 async def chat(app: web.Application) -> AsyncIterator[None]:
     """The answers being made."""
     async with open_chat(
@@ -112,6 +121,7 @@ async def chat(app: web.Application) -> AsyncIterator[None]:
         app[keys.SETTINGS],
         app[keys.BUS],
         state=app[keys.STATE],
+        later=app[keys.ENRICHER],
     ) as opened:
         app[keys.CHAT] = opened
         yield

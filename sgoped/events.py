@@ -46,10 +46,22 @@ class WatcherChanged:
 
 @dataclass(frozen=True, slots=True)
 class ServiceChanged:
-    """A service's status became another; ``status`` is ``removed`` when it is gone."""
+    """A service's status, or what is known of its models; ``status`` is ``removed`` when it is gone.
+
+    Opening and closing of its circuit are such changes, too.
+    """
 
     service_id: str
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichmentChanged:
+    """A summary that waits for a model went on; ``state`` is ``cancelled`` when it is given up."""
+
+    enrichment_id: str
+    path: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,7 @@ Event = (
     | IndexProgressed
     | WatcherChanged
     | ServiceChanged
+    | EnrichmentChanged
     | RunStarted
     | RunEnded
     | ConversationChanged

@@ -74,7 +74,17 @@ class Saved(Protocol):
         """What its content is told from another one by."""
 
 
-class Tools(Protocol):
+class Asks(Protocol):
+    """What can be asked of a model."""
+
+    async def complete(self, messages: Sequence[Message]) -> str | None:
+        """A model's whole answer; ``None`` when no model is usable, or it failed."""
+
+    async def context_tokens(self) -> int:
+        """The window of the model that ``complete`` asks, in tokens."""
+
+
+class Tools(Asks, Protocol):
     """What an action may use. Every path is checked below; nothing existing is overwritten."""
 
     @property
@@ -111,11 +121,15 @@ class Tools(Protocol):
             StorageError: The disk refused.
         """
 
-    async def complete(self, messages: Sequence[Message]) -> str | None:
-        """A model's whole answer; ``None`` when no model is usable, or it failed."""
+    async def enrich_later(self, saved: Saved, recipe: dict[str, Any]) -> str:
+        """Have a file that this action saved completed once a model answers; see ``later``.
 
-    async def context_tokens(self) -> int:
-        """The window of the model that ``complete`` asks, in tokens."""
+        Returns:
+            The id under which it waits; empty when it will not be done.
+
+        Raises:
+            Conflict: It is not a file that this action saved.
+        """
 
 
 @runtime_checkable

@@ -7,6 +7,8 @@ better name, replaces that file atomically, and only while nobody else has touch
 ends the run in between leaves a whole file without (or with part of) what the model would have
 added, and never half a file. The price is a version or two of the same text; the alternative,
 saving on cancellation, would lose everything to a kill or a power cut.
+
+Where no model answers, or one dies on the way, what it was to add is left for later (``later``).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from sgoped.actions.knowledge_file import (
     knowledge_title,
     render_knowledge,
 )
+from sgoped.actions.later import make_recipe, recipe_json
 from sgoped.actions.summarise import Summariser
 from sgoped.errors import InvalidInput, SgopedError
 from sgoped.prompts import MATERIAL_RULE, fenced, safe_file_name
@@ -41,6 +44,7 @@ class _Work:
     named_by: str
     summaries: dict[int, Summary] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    waiting: str = ""
 
 
 class AddKnowledge:
@@ -55,7 +59,7 @@ class AddKnowledge:
         """Save what was given, then let a model summarise and name it.
 
         ``data`` is ``{filename, path, sources: [{name, origin, summary?}], named_by, summary?,
-        problems?, missing?}``.
+        problems?, missing?, enrichment?}``; the last is the id under which its summary waits.
 
         Raises:
             InvalidInput: There is nothing to save.
@@ -75,6 +79,8 @@ class AddKnowledge:
             await _finish(request, tools, work)
         if not given:
             await _rename(request, tools, model, work)
+        if not model.alive:
+            await _leave_for_later(request, tools, work)
         return _result(request, work, model)
 
 
@@ -93,6 +99,16 @@ async def _summarise(
     request: ActionRequest, tools: Tools, model: Summariser, summaries: dict[int, Summary]
 ) -> None:
     """Fill ``summaries`` one by one, so that what was reached survives an interruption."""
+    for key, (name, text) in _wanted(request, tools).items():
+        summary = await model.summarise(name, text)
+        if summary is not None:
+            summaries[key] = summary
+        if not model.alive:
+            return
+
+
+def _wanted(request: ActionRequest, tools: Tools) -> dict[int, tuple[str, str]]:
+    """Names and texts that are to be summarised, by position of the source, or ``TYPED``."""
     texts = {
         position: (source.name, source.content)
         for position, source in enumerate(request.sources)
@@ -100,12 +116,18 @@ async def _summarise(
     }
     if len(request.text.strip()) > tools.settings.summary_min_chars:
         texts = {TYPED: (knowledge_title(request), request.text), **texts}
-    for key, (name, text) in texts.items():
-        summary = await model.summarise(name, text)
-        if summary is not None:
-            summaries[key] = summary
-        if not model.alive:
-            return
+    return texts
+
+
+async def _leave_for_later(request: ActionRequest, tools: Tools, work: _Work) -> None:
+    """Only the summaries: the name stays, since the person may refer to it by now."""
+    wanted = _wanted(request, tools)
+    if work.problems or wanted.keys() <= work.summaries.keys():
+        return
+    text = await asyncio.to_thread(render_knowledge, request, work.summaries)
+    recipe = await asyncio.to_thread(make_recipe, request, wanted, work.summaries, text)
+    if recipe is not None:
+        work.waiting = await tools.enrich_later(work.saved, recipe_json(recipe))
 
 
 async def _finish(request: ActionRequest, tools: Tools, work: _Work) -> None:
@@ -154,6 +176,8 @@ def _result(request: ActionRequest, work: _Work, model: Summariser) -> ActionRes
         data["summary"] = "\n\n".join(summary.text for summary in work.summaries.values())
     if work.problems:
         data["problems"] = work.problems
+    if work.waiting:
+        data["enrichment"] = work.waiting
     if request.missing:
         data["missing"] = list(request.missing)
     text = _confirmation(request, work)
@@ -166,6 +190,7 @@ def _confirmation(request: ActionRequest, work: _Work) -> str:
     told = " and a summary" if held and work.summaries else ""
     told = told or (" with a summary" if work.summaries else "")
     lines = [f"Saved as {work.saved.path}{held}{told}."]
+    lines += ["Its summary follows when a model answers."] if work.waiting else []
     lines += [f"Note: {problem}." for problem in work.problems]
     lines += [f"Not available: {name}." for name in request.missing]
     return "\n".join(lines)

@@ -64,17 +64,29 @@ def render_knowledge(request: ActionRequest, summaries: Mapping[int, Summary]) -
         request: What the person gave.
         summaries: By position of the source, or ``TYPED``.
     """
-    blocks = [f"# {knowledge_title(request)}"]
-    if TYPED in summaries:
-        blocks.append(_summary("Summary", summaries[TYPED]))
-    for position, source in enumerate(request.sources):
-        if position in summaries:
-            blocks.append(_summary(f"Summary of {one_line(source.name)}", summaries[position]))
+    blocks = [render_head(request, summaries)]
     if request.text.strip():
         blocks.append(f"## Text\n\n{_typed(request.text, last=not request.sources)}")
     blocks.extend(_source(source) for source in request.sources)
     text = "\n\n".join(blocks)
     return text if text.endswith("\n") else f"{text}\n"
+
+
+def render_head(request: ActionRequest, summaries: Mapping[int, Summary]) -> str:
+    """The beginning of the file: its title, and the summaries."""
+    blocks = [f"# {knowledge_title(request)}"]
+    for position in (TYPED, *range(len(request.sources))):
+        if position in summaries:
+            heading = summary_heading(request, position)
+            blocks.append(summary_block(heading, summaries[position]))
+    return "\n\n".join(blocks)
+
+
+def summary_heading(request: ActionRequest, position: int) -> str:
+    """What the summary of a source, or of the text (``TYPED``), stands under."""
+    if position == TYPED:
+        return "Summary"
+    return f"Summary of {one_line(request.sources[position].name)}"
 
 
 def knowledge_title(request: ActionRequest) -> str:
@@ -115,7 +127,8 @@ def _typed(text: str, *, last: bool) -> str:
     return text if last or not leaves_block_open(text) else fenced(text, "markdown")
 
 
-def _summary(heading: str, summary: Summary) -> str:
+def summary_block(heading: str, summary: Summary) -> str:
+    """A summary as it stands in the file, under its heading."""
     quoted = "\n".join(f"> {line}".rstrip() for line in _LINE_BREAK.split(summary.text))
     covers = f"\n\n(It covers {summary.covers}.)" if summary.covers else ""
     return f"## {heading}\n\n{quoted}{covers}"

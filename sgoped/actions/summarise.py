@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sgoped.actions.action import Tools
+from sgoped.actions.action import Asks
 from sgoped.actions.knowledge_file import Summary
 from sgoped.llm import Message
 from sgoped.prompts import (
@@ -32,7 +32,7 @@ class Summariser:
         alive: Whether the model answered all that it was asked so far.
     """
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Asks) -> None:
         self._tools = tools
         self._window_tokens = 0
         self.alive = True

@@ -7,6 +7,7 @@ from sgoped.chat.conversations import (
     MAX_TITLE_CHARS,
     Conversations,
 )
+from sgoped.chat.enriching import Enricher, open_enricher
 from sgoped.chat.events import (
     ActionCompleted,
     ActionStarted,
@@ -27,6 +28,7 @@ from sgoped.chat.events import (
 from sgoped.chat.naming import name_file
 from sgoped.chat.run import Run, RunInfo
 from sgoped.chat.stored import RunSummary
+from sgoped.chat.usage import ModelUsage, UsageTotals
 
 __all__ = [
     "MAX_CONVERSATION_ID_CHARS",
@@ -44,8 +46,10 @@ __all__ = [
     "ContextTold",
     "Conversations",
     "End",
+    "Enricher",
     "Failed",
     "HistoryTold",
+    "ModelUsage",
     "Run",
     "RunEvent",
     "RunInfo",
@@ -53,8 +57,10 @@ __all__ = [
     "ServiceTold",
     "Started",
     "UsageTold",
+    "UsageTotals",
     "execute_action",
     "name_file",
     "new_run_id",
     "open_chat",
+    "open_enricher",
 ]

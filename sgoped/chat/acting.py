@@ -17,6 +17,7 @@ from sgoped.chat.run import Run
 from sgoped.chat.tools import Toolbelt
 from sgoped.errors import NotFound, ServiceError, SgopedError
 from sgoped.llm import Message, ModelChoice
+from sgoped.prompts import estimate_tokens
 from sgoped.unexpected import log_unexpected
 
 CONFIRMATION_SECONDS = 30.0
@@ -48,14 +49,18 @@ async def act(run: Run, desk: Desk, order: Order, tasks: asyncio.TaskGroup) -> E
         SgopedError: The action could not be done.
     """
     choice = _model_if_any(desk, order.model)
-    tools = Toolbelt(desk.memory, desk.settings, choice, tasks)
+    tools = _toolbelt(desk, order, choice, tasks)
     try:
         result = await perform(desk, order, tools, run)
     finally:
         if tools.saved:
             run.keep_in_mind(f"Kept: {', '.join(tools.saved)}.")
     run.add(ActionCompleted(order.action.name, result.data, time.time()))
-    await _confirm(run, choice, result)
+    relay = Relay(run)
+    try:
+        await _confirm(run, relay, choice, result)
+    finally:
+        relay.tell_usage(choice.id if choice else "", desk.usage)
     return Completed(time.time())
 
 
@@ -91,9 +96,15 @@ async def execute(desk: Desk, order: Order, tasks: asyncio.TaskGroup) -> dict[st
     Raises:
         SgopedError: It could not be done.
     """
-    tools = Toolbelt(desk.memory, desk.settings, _model_if_any(desk, order.model), tasks)
+    tools = _toolbelt(desk, order, _model_if_any(desk, order.model), tasks)
     result = await perform(desk, order, tools)
     return {"action": order.action.name, "message": result.text, **result.data}
+
+
+def _toolbelt(
+    desk: Desk, order: Order, choice: ModelChoice | None, tasks: asyncio.TaskGroup
+) -> Toolbelt:
+    return Toolbelt(desk.memory, desk.settings, choice, tasks, later=desk.later, model=order.model)
 
 
 def _model_if_any(desk: Desk, name: str) -> ModelChoice | None:
@@ -104,10 +115,12 @@ def _model_if_any(desk: Desk, name: str) -> ModelChoice | None:
         return None
 
 
-async def _confirm(run: Run, choice: ModelChoice | None, result: ActionResult) -> None:
+async def _confirm(
+    run: Run, relay: Relay, choice: ModelChoice | None, result: ActionResult
+) -> None:
     """Say that it is done, in the model's words, or plainly where it has none."""
-    relay = Relay(run)
     if result.prompt and choice is not None:
+        relay.estimated_tokens = estimate_tokens(result.prompt)
         try:
             async with asyncio.timeout(CONFIRMATION_SECONDS):
                 await relay.play(choice.stream([Message("user", result.prompt)]))

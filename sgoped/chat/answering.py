@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field, replace
 
 from sgoped.chat.asking import ask
 from sgoped.chat.compaction import Summaries
 from sgoped.chat.context import Attachment, Gathered, gather_context
+from sgoped.chat.enriching import Enricher
 from sgoped.chat.events import Citations, Completed, ContextTold, End, Failed
+from sgoped.chat.failover import may_fail_over, other_model_told, stand_ins
 from sgoped.chat.recall import Recall
 from sgoped.chat.relay import Relay
 from sgoped.chat.retrieving import retrieve
 from sgoped.chat.run import Run
+from sgoped.chat.usage import UsageTotals
 from sgoped.config import Settings
 from sgoped.errors import NotFound, ServiceError
 from sgoped.llm import ModelChoice, Registry
 from sgoped.memory import Memory
 from sgoped.prompts import Turn
 
-_CANNOT_CONNECT = frozenset({"service_unreachable"})
+_CANNOT_CONNECT = frozenset({"service_unreachable", "service_resting"})
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What answers and actions are made with."""
+    """What answers and actions are made with, what they took, and what is left for later."""
 
     memory: Memory
     registry: Registry
     settings: Settings
     summaries: Summaries = field(default_factory=Summaries)
+    later: Enricher | None = None
+    usage: UsageTotals = field(default_factory=UsageTotals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,8 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
     """Answer one message into ``run``; returns the end.
 
     Where no service can be reached, and no other model is usable, memory answers alone. A model
-    of another service is never asked instead: the person did not choose it to see their files.
+    of another service is never asked instead, unless the person listed it in ``fallback_models``:
+    they did not choose it to see their files. Even then only before the first word.
 
     Raises:
         NotFound: The model is named and there is no such one.
@@ -79,17 +86,49 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
     choice = choose_model(desk.registry, question.model)
     message = question.message
     gathered = await gather_question(desk.memory, question)
+    others = stand_ins(desk.registry, desk.settings, choice)
     if choice is None:
-        return await _from_memory(run, desk, message, gathered)
+        choice = next(others, None)
+        if choice is None:
+            return await _from_memory(run, desk, message, gathered)
+        run.add(other_model_told(desk.registry.default_model() or "", "", choice))
+    while True:
+        relay, failure = await _try(run, desk, choice, question, gathered)
+        if failure is None:
+            return _end(relay)
+        other = next(others, None) if may_fail_over(failure) else None
+        if other is None:
+            break
+        run.add(other_model_told(choice.id, failure.message, other))
+        choice = other
+    if failure.code in _CANNOT_CONNECT and not _others(desk.registry, choice):
+        return await _from_memory(run, desk, message, gathered, failure.message)
+    relay.tell_usage(choice.id, desk.usage)
+    raise failure
+
+
+async def _try(
+    run: Run, desk: Desk, choice: ModelChoice, question: Question, gathered: Gathered
+) -> tuple[Relay, ServiceError | None]:
+    """Ask a model; returns why it failed where it did so before its first word.
+
+    Raises:
+        ServiceError: It failed later.
+    """
     relay = Relay(run)
     try:
+        await choice.ready()
         await ask(run, relay, choice=choice, desk=desk, question=question, gathered=gathered)
     except ServiceError as error:
-        alone = error.code in _CANNOT_CONNECT and not _others(desk.registry, choice)
-        if relay.began or not alone:
-            raise
-        return await _from_memory(run, desk, message, gathered, error.message)
-    return _end(relay)
+        if not relay.began:
+            return relay, error
+        relay.tell_usage(choice.id, desk.usage)
+        raise
+    except asyncio.CancelledError:
+        relay.tell_usage(choice.id, desk.usage)
+        raise
+    relay.tell_usage(choice.id, desk.usage)
+    return relay, None
 
 
 async def _from_memory(

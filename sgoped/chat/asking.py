@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from sgoped.chat.compaction import fit_history
 from sgoped.chat.context import Gathered, run_in_thread
 from sgoped.chat.events import Citation, Citations, ContextTold, HistoryTold
-from sgoped.chat.pace import Pace
 from sgoped.chat.relay import Relay
 from sgoped.chat.run import Run
 from sgoped.errors import ServiceError
@@ -46,7 +45,7 @@ async def ask(
     question: Question,
     gathered: Gathered,
 ) -> None:
-    """Ask a model into ``run``: context, its answer, citations and usage are told, in this order.
+    """Ask a model into ``run``: context, its answer and citations are told, in this order.
 
     Raises:
         ServiceError: The model failed; what it had said is told, and its citations.
@@ -55,8 +54,8 @@ async def ask(
     try:
         await asking.play()
     finally:
+        asking.learn_count()
         await asking.tell_citations()
-    asking.tell_usage()
 
 
 class _Asking:
@@ -127,7 +126,7 @@ class _Asking:
             ),
         )
         self._run.add(told)
-        self._relay.pace = Pace()
+        self._relay.estimated_tokens = prompt.tokens
         stream = self._choice.stream(prompt.messages, context_tokens=reserved_tokens)
         await self._relay.play(stream)
 
@@ -167,12 +166,11 @@ class _Asking:
         if found or any(item.lines for item in prompt.items):
             self._run.add(Citations(tuple(map(_citation, found)), time.time()))
 
-    def tell_usage(self) -> None:
-        """Tell what the answer took, and learn how the model counts."""
+    def learn_count(self) -> None:
+        """Learn how the model counts, where the service told."""
         prompt, usage = self._prompt, self._relay.usage
-        if prompt is not None:
-            self._run.add(self._relay.pace.told(self._choice.id, prompt.tokens, usage))
-            self._choice.note_count(prompt.estimate, usage.prompt_tokens if usage else None)
+        if prompt is not None and usage is not None:
+            self._choice.note_count(prompt.estimate, usage.prompt_tokens)
 
 
 def _refused(refusal: ServiceError, prompt: Prompt) -> str:

@@ -16,10 +16,12 @@ from sgoped.chat.acting import Order, act, execute
 from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
 from sgoped.chat.conversations import Conversations, refusal_of
+from sgoped.chat.enriching import Enricher
 from sgoped.chat.events import ActionStarted, Cancelled, End, Failed, Started
 from sgoped.chat.keeping import Keeper
 from sgoped.chat.run import SHUTTING_DOWN, STOPPED, Run, RunInfo
 from sgoped.chat.stored import RunSummary
+from sgoped.chat.usage import UsageTotals
 from sgoped.config import Settings
 from sgoped.errors import Conflict, InvalidInput, NotFound
 from sgoped.events import Bus, RunEnded, RunStarted
@@ -85,6 +87,11 @@ class Chat:
         self._keeper = keeper
         self._live: dict[str, Run] = {}
         self._closing = False
+
+    @property
+    def usage(self) -> UsageTotals:
+        """What the answers took."""
+        return self._desk.usage
 
     def start(self, request: ChatRequest, run_id: str = "") -> Run:
         """Begin to answer; returns at once, with the first event in place.
@@ -291,10 +298,21 @@ async def open_chat(
     bus: Bus,
     *,
     state: State,
+    later: Enricher | None = None,
 ) -> AsyncGenerator[Chat]:
-    """Open the chat; on leaving, every run is cancelled, waited for and kept."""
+    """Open the chat; on leaving, every run is cancelled, waited for and kept.
+
+    Args:
+        memory: What is asked about, and saved to.
+        registry: Who is asked.
+        actions: What ``/commands`` do.
+        settings: What the person decided.
+        bus: Told of every run.
+        state: Where conversations and runs are kept.
+        later: What is given what a model was to add; None: nothing is left for later.
+    """
     keeper = Keeper(RunRecords(state), settings.max_kept_runs)
-    desk = Desk(memory, registry, settings)
+    desk = Desk(memory, registry, settings, later=later)
     try:
         async with background(keep=keeper.keep()), _in_group() as tasks:
             conversations = Conversations(state, memory, bus, tasks)

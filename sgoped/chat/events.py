@@ -1,9 +1,10 @@
 """What happens in a run, in the order a client sees it: a closed union of frozen events.
 
-Of an answer: ``Started, ServiceTold*, ContextTold+, Content*, Citations?, UsageTold?, end``, where
-the last ``ContextTold`` counts: another one means that the model is asked again with less. Of an
-action: ``ActionStarted, ContextTold?, ActionCompleted, Content+, end``, or without the completion
-when it failed. The end is exactly one of ``Completed``, ``Cancelled`` and ``Failed``, and last.
+Of an answer: ``Started, (ServiceTold?, ContextTold+)+, Content*, Citations?, UsageTold?, end``, where
+the last ``ContextTold`` counts: another one means that the model is asked again with less, or, behind
+a ``ServiceTold``, that another model is asked. Of an action: ``ActionStarted, ContextTold?,
+ActionCompleted, Content+, UsageTold?, end``, or without the completion when it failed. The end is
+exactly one of ``Completed``, ``Cancelled`` and ``Failed``, and last.
 Times are unix seconds.
 """
 

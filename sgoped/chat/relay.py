@@ -9,6 +9,7 @@ from contextlib import aclosing
 from sgoped.chat.events import Content
 from sgoped.chat.pace import Pace
 from sgoped.chat.run import Run
+from sgoped.chat.usage import UsageTotals
 from sgoped.errors import ServiceError
 from sgoped.llm import Finished, ReasoningDelta, StreamEvent, TextDelta, Usage
 
@@ -25,6 +26,8 @@ class Relay:
         finished: Its last word, ``None`` until then.
         usage: What the service counted, ``None`` until it told.
         pace: When it was asked, and when it said what.
+        asked: Whether it was asked at all.
+        estimated_tokens: About how many tokens it is sent; for who asks to fill in.
     """
 
     def __init__(self, run: Run) -> None:
@@ -33,6 +36,8 @@ class Relay:
         self.finished: Finished | None = None
         self.usage: Usage | None = None
         self.pace = Pace()
+        self.asked = False
+        self.estimated_tokens = 0
         self._run = run
         self._thinking = False
 
@@ -45,6 +50,8 @@ class Relay:
         Raises:
             ServiceError: The service failed, or ended without finishing.
         """
+        self.pace = Pace()
+        self.asked = True
         try:
             async with aclosing(stream) as batches:
                 async for batch in batches:
@@ -57,6 +64,13 @@ class Relay:
                 "The service ended its answer without finishing it: what is shown may be incomplete",
                 code="service_ended_early",
             )
+
+    def tell_usage(self, model: str, totals: UsageTotals) -> None:
+        """Tell what was taken up to now, of an answer that failed or was stopped as well."""
+        if self.asked:
+            told = self.pace.told(model, self.estimated_tokens, self.usage)
+            self._run.add(told)
+            totals.note(told)
 
     def _pass_on(self, batch: Sequence[StreamEvent]) -> None:
         pieces: list[str] = []

@@ -8,8 +8,9 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from sgoped.actions import Saved
+from sgoped.chat.enriching import Enricher
 from sgoped.config import Settings
-from sgoped.errors import Conflict, ServiceError
+from sgoped.errors import Conflict, ServiceError, StorageError
 from sgoped.llm import Message, ModelChoice
 from sgoped.memory import Memory, SavedFile
 
@@ -36,12 +37,17 @@ class Toolbelt:
         settings: Settings,
         choice: ModelChoice | None,
         tasks: asyncio.TaskGroup,
+        *,
+        later: Enricher | None = None,
+        model: str = "",
     ) -> None:
         self.settings = settings
         self.saved: dict[str, str] = {}
         self._memory = memory
         self._choice = choice
         self._tasks = tasks
+        self._later = later
+        self._model = model
 
     async def add_text(self, name: str, content: str) -> Saved:
         """See ``Tools.add_text``."""
@@ -73,6 +79,17 @@ class Toolbelt:
         if self._choice is None:
             return self.settings.context_tokens
         return await self._choice.context_tokens()
+
+    async def enrich_later(self, saved: Saved, recipe: dict[str, Any]) -> str:
+        """See ``Tools.enrich_later``; nothing is lost where the queue cannot be written."""
+        etag = self._own(saved)
+        if self._later is None or not self.settings.enrich_later:
+            return ""
+        try:
+            return await self._completed(self._later.add(saved.path, etag, recipe, self._model))
+        except StorageError as error:
+            _log.warning("a summary cannot be left for later: %s", error.code)
+            return ""
 
     def _own(self, saved: Saved) -> str:
         etag = self.saved.get(saved.path)

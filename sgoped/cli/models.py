@@ -24,18 +24,32 @@ def list_models(client: Client, printer: Printer, *, refresh: bool) -> None:
     if refresh:
         client.post("/api/models/refresh", {}, timeout=None)
     answer = client.get("/api/models")
-    printer.show(answer, lambda: _lines(answer["all_models"]))
+    printer.show(answer, lambda: _lines(answer["all_models"], client.get("/api/usage")["models"]))
 
 
-def _lines(models: list[dict[str, Any]]) -> list[str]:
+def _lines(models: list[dict[str, Any]], usage: dict[str, Any]) -> list[str]:
     if not models:
         return ["no models; add a service with: sgoped services add"]
     width = max(len(one_line(model["id"])) for model in models)
     return [
         f"{'*' if model['is_default'] else ' '} {one_line(model['id']):<{width}}  "
-        f"{one_line(model['provider'])}{'' if model['available'] else '  (not available)'}"
+        f"{one_line(model['provider'])}{_facts(model, usage.get(model['id'], {}))}"
         for model in models
     ]
+
+
+def _facts(model: dict[str, Any], usage: dict[str, Any]) -> str:
+    """What is known of a model, and how fast it was."""
+    able = model["capabilities"]
+    facts = [f"{able['window']:,} tokens"] if able["window"] else []
+    facts += [name for name in ("thinking", "vision", "embeddings") if able[name]]
+    pace = usage.get("tokens_per_second")
+    facts += [f"{pace:.0f} tokens/s"] if pace else []
+    if not model["available"]:
+        facts.append("not available")
+    elif model["stale"]:
+        facts.append("not confirmed yet")
+    return f"  ({', '.join(facts)})" if facts else ""
 
 
 @models.command()

@@ -242,6 +242,15 @@ class Settings(BaseSettings):
     max_kept_runs: Annotated[int, Field(ge=0, le=10_000)] = Field(
         200, description="How many answers are kept on the disk, the newest; 0: none"
     )
+    circuit_failures: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        3, description="So many failed requests in a row and a service is left alone; 0: never"
+    )
+    fallback_models: Names = Field(
+        (), description="Models to ask, in this order, when one fails before its first word"
+    )
+    enrich_later: bool = Field(
+        True, description="Whether what is saved while no model answers gets its summary later"
+    )
     context_tokens: Annotated[int, Field(ge=256, le=100_000_000)] = Field(
         8192, description="The window of a model that does not tell its own"
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from sgoped.errors import NotFound
+from sgoped.llm.capabilities import UNKNOWN
 from sgoped.llm.configured import ConfiguredService
 from sgoped.llm.types import ModelInfo
 
@@ -95,6 +96,7 @@ def usable_offer(services: Sequence[ConfiguredService], stored: str | None) -> O
 def model_infos(services: Sequence[ConfiguredService], stored: str | None) -> list[ModelInfo]:
     """All models as they are offered to a person."""
     default = default_offer(services, stored)
+    stale = {service.id: service.is_stale for service in services}
     return [
         ModelInfo(
             id=offer.id,
@@ -104,6 +106,9 @@ def model_infos(services: Sequence[ConfiguredService], stored: str | None) -> li
             kind=offer.service.kind,
             available=offer.service.available,
             is_default=default is not None and offer.id == default.id,
+            stale=stale[offer.service.id],
+            checked_at=offer.service.checked_at,
+            capabilities=offer.service.capabilities.get(offer.name, UNKNOWN),
         )
         for offer in offers(services)
     ]

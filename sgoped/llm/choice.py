@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from copy import copy
 
 from sgoped.errors import ServiceError
 from sgoped.llm import faults
+from sgoped.llm.guard import Guard
 from sgoped.llm.learned import Learned
 from sgoped.llm.service import AskableService
 from sgoped.llm.types import Message, StreamEvent, TextDelta
@@ -26,6 +28,8 @@ class ModelChoice:
         id: The model's id over all services.
         name: What its service calls it.
         service_id: Its service.
+        guard: What lets requests to its service through.
+        in_background: Whether nobody waits for it; see ``for_background``.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class ModelChoice:
         report: Callable[[ServiceError | None], None],
         set_tokens: int | None = None,
         learned: Learned | None = None,
+        guard: Guard | None = None,
+        known_tokens: int | None = None,
     ) -> None:
         self.id = model_id
         self.name = name
@@ -48,6 +54,9 @@ class ModelChoice:
         self._report = report
         self._set_tokens = set_tokens
         self._learned = learned or Learned()
+        self._known_tokens = known_tokens
+        self.guard = guard or Guard()
+        self.in_background = False
 
     @property
     def correction(self) -> float:
@@ -62,6 +71,20 @@ class ModelChoice:
         """Remember that the service refused a prompt, and that the model takes ``tokens``."""
         self._learned.note_window(self.id, tokens)
 
+    def for_background(self) -> ModelChoice:
+        """The same for work that nobody waits for: it is not counted as traffic."""
+        choice = copy(self)
+        choice.in_background = True
+        return choice
+
+    async def ready(self) -> None:
+        """Return if its service is asked at present.
+
+        Raises:
+            ServiceError: It failed too often just now (``service_resting``).
+        """
+        await self.guard.ready()
+
     async def stream(
         self, messages: Sequence[Message], *, context_tokens: int | None = None
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
@@ -73,7 +96,8 @@ class ModelChoice:
                 What is reserved is what these messages need, see ``reserved_tokens``.
 
         Raises:
-            ServiceError: After everything that had arrived was yielded.
+            ServiceError: After everything that had arrived was yielded; or at once, because its
+                service failed too often just now (``service_resting``).
         """
         window = context_tokens or await self.context_tokens()
         reserved = reserved_tokens(
@@ -83,17 +107,20 @@ class ModelChoice:
             correction=self.correction,
         )
         heard = False
-        try:
-            stream = self._service.stream(self.name, messages, context_tokens=reserved)
-            async with aclosing(stream) as batches:
-                async for batch in batches:
-                    if not heard:
-                        heard = True
-                        self._report(None)
-                    yield batch
-        except ServiceError as failure:
-            self._report(failure)
-            raise
+        async with self.guard.attempt(in_background=self.in_background) as attempt:
+            try:
+                stream = self._service.stream(self.name, messages, context_tokens=reserved)
+                async with aclosing(stream) as batches:
+                    async for batch in batches:
+                        if not heard:
+                            heard = True
+                            attempt.answered()
+                            self._report(None)
+                        yield batch
+            except ServiceError as failure:
+                attempt.failed(failure)
+                self._report(failure)
+                raise
 
     async def context_tokens(self) -> int:
         """The model's window in tokens.
@@ -108,12 +135,15 @@ class ModelChoice:
         return min(told, limit)
 
     async def _told_tokens(self) -> int | None:
+        """What the service tells; one that is left alone is not asked."""
+        if self.guard.is_open:
+            return self._known_tokens
         try:
             async with asyncio.timeout(WINDOW_SECONDS):
                 window = await self._service.context_tokens(self.name)
         except (ServiceError, TimeoutError):
-            return None
-        return window or None
+            return self._known_tokens
+        return window or self._known_tokens
 
     async def complete(self, messages: Sequence[Message]) -> str:
         """The whole next turn, without the thinking.

@@ -6,10 +6,11 @@ do so as well. Every text that comes from any service passes here, on its way to
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 
 from sgoped.errors import ServiceError
+from sgoped.llm.capabilities import Capabilities
 from sgoped.llm.service import AskableService
 from sgoped.llm.types import Finished, Message, ReasoningDelta, StreamEvent, TextDelta
 from sgoped.redaction import Redactor, TextRedactor
@@ -65,6 +66,21 @@ class KeylessService:
         """
         with self._keyless_errors():
             return await self._service.context_tokens(model)
+
+    async def capabilities(
+        self, models: Sequence[str], known: Mapping[str, Capabilities]
+    ) -> dict[str, Capabilities]:
+        """What ``models`` can do; nothing where the kind of service does not tell.
+
+        Raises:
+            ServiceError: It did not tell.
+        """
+        tell = getattr(self._service, "capabilities", None)
+        if tell is None:
+            return {}
+        with self._keyless_errors():
+            told: dict[str, Capabilities] = await tell(models, known)
+        return told
 
     @contextmanager
     def _keyless_errors(self) -> Iterator[None]:

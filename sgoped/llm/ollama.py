@@ -8,22 +8,25 @@ would be cut without a word.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Annotated, Any, ClassVar
 
 import aiohttp
 from pydantic import BeforeValidator
 
+from sgoped.errors import ServiceError
 from sgoped.llm import faults
 from sgoped.llm.address import Address, parse_ollama_address
 from sgoped.llm.answer import Answer, thought, written
+from sgoped.llm.capabilities import UNKNOWN, Capabilities, digest_of, from_show
 from sgoped.llm.decode import JsonObject, NDJSONDecoder, whole_number
 from sgoped.llm.service import MAX_MODELS, MAX_NAME_CHARS, ServiceConfig, Timeouts
 from sgoped.llm.transport import Transport
 from sgoped.llm.types import Message, StreamEvent
 
 DEFAULT_HOST = "http://localhost:11434"
+MAX_SHOWN = 20
 
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,9})\s*$", re.MULTILINE)
 
@@ -63,7 +66,8 @@ class OllamaService:
         self._address = config.address
         self._transport = Transport(session, timeouts, headers)
         self._windows: dict[str, int | None] = {}
-        self._digests: dict[str, Any] = {}
+        self._told: dict[str, Capabilities] = {}
+        self._digests: dict[str, str] = {}
 
     async def models(self) -> list[str]:
         """The models that are installed, without those that only embed.
@@ -76,7 +80,7 @@ class OllamaService:
         if not isinstance(found, list):
             raise faults.fault(faults.NOT_A_SERVICE)
         models = {name: model for model in found if (name := _name(model))}
-        self._forget_replaced({name: model.get("digest") for name, model in models.items()})
+        self._forget_replaced({name: digest_of(model) for name, model in models.items()})
         return [name for name, model in models.items() if _chats(model)][:MAX_MODELS]
 
     async def stream(
@@ -116,16 +120,57 @@ class OllamaService:
             ServiceError: It did not tell.
         """
         if model not in self._windows:
-            url = self._address.join("/api/show")
-            self._windows[model] = window(await self._transport.ask("POST", url, {"model": model}))
+            await self._show(model)
         return self._windows[model]
 
-    def _forget_replaced(self, digests: dict[str, Any]) -> None:
+    async def capabilities(
+        self, models: Sequence[str], known: Mapping[str, Capabilities]
+    ) -> dict[str, Capabilities]:
+        """What ``models`` can do; a few are asked for that changed since they were known.
+
+        Raises:
+            ServiceError: It answers nothing any more.
+        """
+        told: dict[str, Capabilities] = {}
+        asked = 0
+        for model in models:
+            digest = self._digests.get(model, "")
+            if model not in self._told and digest and digest == known.get(model, UNKNOWN).digest:
+                told[model] = known[model]
+                continue
+            if model not in self._told and asked < MAX_SHOWN:
+                asked += 1
+                with _passing_over_missing():
+                    await self._show(model)
+            if model in self._told:
+                told[model] = self._told[model]
+        return told
+
+    async def _show(self, model: str) -> Capabilities:
+        url = self._address.join("/api/show")
+        shown = await self._transport.ask("POST", url, {"model": model})
+        self._windows[model] = window(shown)
+        told = from_show(shown, self._windows[model], self._digests.get(model, ""))
+        self._told[model] = told
+        return told
+
+    def _forget_replaced(self, digests: dict[str, str]) -> None:
         """A model pulled again under its name may have another window."""
         for name in list(self._windows):
             if digests.get(name) != self._digests.get(name):
                 del self._windows[name]
+                del self._told[name]
         self._digests = digests
+
+
+@contextmanager
+def _passing_over_missing() -> Iterator[None]:
+    """Pass over one model that cannot be shown; another one may be."""
+    try:
+        yield
+    except ServiceError as failure:
+        if failure.code not in ("service_not_found", "service_refused"):
+            raise
 
 
 def read_chunk(chunk: JsonObject, answer: Answer) -> None:

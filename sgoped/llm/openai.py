@@ -7,7 +7,7 @@ and DeepSeek.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, ClassVar
 
@@ -18,6 +18,7 @@ from sgoped.errors import ServiceError
 from sgoped.llm import faults
 from sgoped.llm.address import Address, parse_openai_address
 from sgoped.llm.answer import Answer, thought, written
+from sgoped.llm.capabilities import Capabilities, from_listing
 from sgoped.llm.decode import JsonObject, SSEDecoder, whole_number
 from sgoped.llm.service import MAX_MODELS, MAX_NAME_CHARS, ServiceConfig, Timeouts
 from sgoped.llm.transport import Transport
@@ -84,6 +85,7 @@ class OpenAIService:
         self._chosen = config.models
         self._transport = Transport(session, timeouts, headers)
         self._windows: dict[str, int | None] | None = None
+        self._told: dict[str, Capabilities] = {}
         self._counts_tokens = True
 
     async def models(self) -> list[str]:
@@ -103,6 +105,7 @@ class OpenAIService:
             raise faults.fault(faults.NOT_A_SERVICE)
         models = {name: model for model in found if (name := _name(model))}
         self._windows = {name: window(model) for name, model in models.items()}
+        self._told = {name: from_listing(models[name], self._windows[name]) for name in models}
         names = [name for name in models if not (self._is_official and name.startswith(_NO_CHAT))]
         return names[:MAX_MODELS]
 
@@ -160,6 +163,12 @@ class OpenAIService:
         if self._windows is None and not self._is_official:
             await self.models()
         return (self._windows or {}).get(model)
+
+    async def capabilities(
+        self, models: Sequence[str], known: Mapping[str, Capabilities]
+    ) -> dict[str, Capabilities]:
+        """What its list said of ``models``; nothing is asked."""
+        return {name: self._told[name] for name in models if name in self._told}
 
     async def _can_chat(self) -> bool:
         """Whether there is a chat end point, asked with a request that it must refuse."""

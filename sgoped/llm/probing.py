@@ -18,9 +18,8 @@ from sgoped.llm import faults
 from sgoped.llm.configured import ONLINE, ConfiguredService
 from sgoped.llm.service import Timeouts
 
-LOCAL_PERIOD_SECONDS = 30.0
-REMOTE_PERIOD_SECONDS = 300.0
 FIRST_RETRY_SECONDS = 1.0
+CHECK_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +89,12 @@ class Prober:
             limit = 2 * (self._timeouts.connect_seconds + self._timeouts.request_seconds)
             await asyncio.wait(waiting, timeout=limit)
 
+    async def check(self, service_id: str) -> None:
+        """Probe this one now, and wait for the result for ``CHECK_SECONDS`` at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self.refresh([service_id])
+
     async def _watch(self, probe: _Probe) -> None:
         failures = 0
         while True:
@@ -125,11 +130,8 @@ class Prober:
 
 
 def pause_seconds(configured: ConfiguredService, failures: int) -> float:
-    """How long until the next probe: doubled with each failure in a row, within a bound.
-
-    A service elsewhere is asked rarely: a quiet desktop should be quiet on the network.
-    """
-    period = LOCAL_PERIOD_SECONDS if configured.is_local else REMOTE_PERIOD_SECONDS
+    """How long until the next probe: doubled with each failure in a row, within a bound."""
+    period = configured.period_seconds
     if failures == 0:
         return period
     return min(period, FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 16))

@@ -1,4 +1,4 @@
-"""The configured services: added, changed, removed, tried, watched; and which model a name means.
+"""The configured services: added, changed, removed, tried; and which model a name means.
 
 Reading never waits: what is asked here is answered from what the background probes found last.
 Changes are durable when they return, and complete even if their caller is cancelled.
@@ -7,13 +7,12 @@ Changes are durable when they return, and complete even if their caller is cance
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 
@@ -21,16 +20,22 @@ from sgoped.config import Settings
 from sgoped.errors import InvalidInput, NotFound, ServiceError
 from sgoped.events import Bus, ServiceChanged, SettingsChanged
 from sgoped.llm import catalogue, environment
+from sgoped.llm.capabilities import UNKNOWN, Capabilities
 from sgoped.llm.choice import ModelChoice
+from sgoped.llm.circuit import Circuit
+from sgoped.llm.completing import completed
 from sgoped.llm.configured import DISABLED, ONLINE, ConfiguredService
+from sgoped.llm.guard import Guard
 from sgoped.llm.keyless import KeylessService
 from sgoped.llm.keys import KeyRing, given_key
 from sgoped.llm.kinds import Kinds, as_stored, load_kinds
 from sgoped.llm.learned import Learned
+from sgoped.llm.learning import Learner
 from sgoped.llm.probing import Prober
+from sgoped.llm.remembered import Remembered
 from sgoped.llm.service import ServiceConfig, Timeouts
 from sgoped.llm.transport import open_session
-from sgoped.llm.trials import Trials
+from sgoped.llm.trials import Trials, is_same
 from sgoped.llm.types import ModelHealth, ModelInfo, ServiceInfo, ServiceTest
 from sgoped.redaction import Redactor
 from sgoped.state import ServiceRow, State
@@ -40,7 +45,6 @@ HEALTH_AGE_SECONDS = 5.0
 DEFAULT_MODEL_KEY = "default_model"
 
 _SERVICE_ID = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,100}")
-_T = TypeVar("_T")
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +66,7 @@ class Registry:
     ) -> None:
         self._settings = settings
         self._state = state
+        self._remembered = Remembered(state)
         self._bus = bus
         self._kinds = kinds
         self._session = session
@@ -75,6 +80,7 @@ class Registry:
         self._changing = asyncio.Lock()
         self._prober = Prober(tasks, timeouts, self._found)
         self._learned = Learned(state, tasks)
+        self._learner = Learner(tasks, self._learnt)
 
     def services(self) -> list[ServiceInfo]:
         """All services, oldest first."""
@@ -106,10 +112,11 @@ class Registry:
         Raises:
             NotFound: No such model (``model_not_found``), or several (``model_ambiguous``).
         """
-        if name:
-            offer: catalogue.Offer | None = catalogue.resolve(self._configured, name)
-        else:
-            offer = catalogue.usable_offer(self._configured, self._default)
+        offer = (
+            catalogue.resolve(self._configured, name)
+            if name
+            else catalogue.usable_offer(self._configured, self._default)
+        )
         return None if offer is None else self._choice(offer)
 
     async def test(self, kind: str, config: Mapping[str, Any]) -> ServiceTest:
@@ -121,6 +128,10 @@ class Registry:
             except (InvalidInput, ServiceError) as failure:
                 return ServiceTest(ok=False, error=self._redactor.redact(failure.message))
         self._trials.keep(kind, bound, models)
+        for service in self._configured:
+            if service.config is not None and is_same(kind, bound, service.kind, service.config):
+                self._close_circuit(service)
+                self._prober.wake(service.id)
         return ServiceTest(ok=True, models=models)
 
     async def put(self, service_id: str, kind: str, config: Mapping[str, Any]) -> ServiceInfo:
@@ -131,7 +142,7 @@ class Registry:
             StorageError: It could not be stored; nothing changed.
         """
         with self._redactor.holding(given_key(config)):
-            return await self._completed(self._put(service_id, kind, config))
+            return await completed(self._tasks, self._put(service_id, kind, config))
 
     async def remove(self, service_id: str) -> None:
         """Remove a service; its key can still be referred to for some minutes.
@@ -140,7 +151,7 @@ class Registry:
             NotFound: There is no such service.
             StorageError: It could not be removed from the disk; nothing changed.
         """
-        await self._completed(self._remove(service_id))
+        await completed(self._tasks, self._remove(service_id))
 
     async def set_default(self, model: str) -> None:
         """Choose the default model by id or unambiguous bare name.
@@ -149,11 +160,14 @@ class Registry:
             NotFound: There is no such model.
             StorageError: The choice could not be stored; nothing changed.
         """
-        await self._completed(self._set_default(model))
+        await completed(self._tasks, self._set_default(model))
 
     async def refresh(self) -> None:
-        """Ask all services for their models again, side by side, and wait within the limits."""
+        """Ask all services again, side by side, within limits; chats may ask all that answer."""
         await self._prober.refresh(list(self._services))
+        for service in self._configured:
+            if service.status == ONLINE:
+                self._close_circuit(service)
 
     async def health(self, model_id: str) -> ModelHealth:
         """How a model was when its service was last asked; has it asked again if that is old.
@@ -163,15 +177,10 @@ class Registry:
         """
         offer = catalogue.resolve(self._configured, model_id)
         service = offer.service
-        if service.checked_at is None or time.time() - service.checked_at > HEALTH_AGE_SECONDS:
+        if time.time() - (service.checked_at or 0) > HEALTH_AGE_SECONDS:
             self._prober.wake(service.id)
-        return ModelHealth(
-            model=offer.id,
-            service=service.id,
-            status=service.status,
-            available=service.available,
-            checked_at=service.checked_at,
-        )
+        status, available = service.shown_status, service.available
+        return ModelHealth(offer.id, service.id, status, available, service.checked_at)
 
     async def load(self) -> None:
         """Take up what is stored and what the environment names, and begin to probe."""
@@ -189,8 +198,9 @@ class Registry:
             self._prober.start(service)
 
     def stop(self) -> None:
-        """Stop probing; changes under way complete."""
+        """Stop asking; changes under way complete."""
         self._prober.stop_all()
+        self._learner.stop_all()
 
     @property
     def _configured(self) -> list[ConfiguredService]:
@@ -202,8 +212,8 @@ class Registry:
             return None
 
         def report(failure: ServiceError | None) -> None:
-            stale = configured.status != ONLINE if failure is None else True
-            if stale and self._services.get(configured.id) is configured:
+            is_news = failure is not None or configured.status != ONLINE
+            if is_news and self._services.get(configured.id) is configured:
                 self._prober.wake(configured.id)
 
         return ModelChoice(
@@ -215,13 +225,14 @@ class Registry:
             report=report,
             set_tokens=self._settings.window_of(offer.id, configured.id),
             learned=self._learned,
+            guard=configured.guard,
+            known_tokens=configured.capabilities.get(offer.name, UNKNOWN).window,
         )
 
     async def _restored(
         self, row: ServiceRow, named: dict[str, ServiceConfig]
     ) -> ConfiguredService:
         """A stored service; one that cannot be used (any more) is kept and says why."""
-        discovered = await self._state.get_value(_discovered_key(row.id))
         try:
             config = self._kinds.bind(row.kind, row.config)
             config = environment.with_key(row.config, config, named)
@@ -232,8 +243,7 @@ class Registry:
             return ConfiguredService(row.id, row.kind, row.name, row.enabled, None, None, status)
         from_environment = bool(row.config.get(environment.KEY_MARK))
         self._keys.keep(row.id, config, from_environment=from_environment)
-        with suppress(ValueError, TypeError):  # it is asked again anyway
-            service.discovered = tuple(map(str, json.loads(discovered or "[]")))
+        await self._remembered.recall(service)
         return service
 
     def _made(self, kind: str, config: ServiceConfig) -> KeylessService:
@@ -248,7 +258,25 @@ class Registry:
         configured = ConfiguredService(service_id, kind, name, enabled, config, service)
         if not enabled:
             configured.status = DISABLED
+        self._guard(configured)
         return configured
+
+    def _guard(self, configured: ConfiguredService) -> None:
+        configured.circuit = Circuit(time.monotonic, self._settings.circuit_failures)
+        configured.guard = Guard(
+            configured.circuit,
+            check=lambda: self._prober.check(configured.id),
+            changed=lambda: self._tell(configured),
+        )
+
+    def _close_circuit(self, configured: ConfiguredService) -> None:
+        if configured.circuit.state != "closed":
+            configured.circuit.close()
+            self._tell(configured)
+
+    def _tell(self, configured: ConfiguredService) -> None:
+        if self._services.get(configured.id) is configured:
+            self._bus.publish(ServiceChanged(configured.id, configured.shown_status))
 
     async def _put(self, service_id: str, kind: str, config: Mapping[str, Any]) -> ServiceInfo:
         if not _SERVICE_ID.fullmatch(service_id) or service_id in (".", ".."):
@@ -265,8 +293,9 @@ class Registry:
             self._take_known(configured)
             self._keys.keep(service_id, bound, from_environment=from_environment)
             self._services[service_id] = configured
+            self._learner.stop(service_id)
             self._prober.start(configured)
-            self._bus.publish(ServiceChanged(service_id, configured.status))
+            self._tell(configured)
         return configured.info()
 
     def _take_known(self, configured: ConfiguredService) -> None:
@@ -274,12 +303,14 @@ class Registry:
         old = self._services.get(configured.id)
         if old is not None and old.config is not None and configured.config is not None:
             is_same_place = old.config.address == configured.config.address
-            configured.discovered = old.discovered if is_same_place else ()
-            if not is_same_place:
+            if is_same_place:
+                configured.discovered, configured.capabilities = old.discovered, old.capabilities
+            else:
                 self._learned.forget(configured.id)
         models = self._trials.recent(configured.kind, configured.config)
         if models is not None and configured.enabled:
             configured.status, configured.discovered, configured.probed = ONLINE, models, True
+            configured.told_at = configured.checked_at = time.time()
 
     async def _remove(self, service_id: str) -> None:
         async with self._changing:
@@ -287,8 +318,9 @@ class Registry:
                 raise NotFound(f"There is no service '{service_id[:100]}'")
             await environment.release(self._state, service_id)
             await self._state.delete_service(service_id)
-            await self._state.set_value(_discovered_key(service_id), None)
+            await self._remembered.forget(service_id)
             self._prober.stop(service_id)
+            self._learner.stop(service_id)
             self._keys.forget(service_id)
             self._learned.forget(service_id)
             del self._services[service_id]
@@ -307,32 +339,25 @@ class Registry:
         """Take up what a probe found, unless the service was replaced meanwhile."""
         if self._services.get(configured.id) is not configured:
             return
-        changed = configured.status != status
-        configured.status = status
+        before, configured.status = (configured.shown_status, configured.discovered), status
+        configured.circuit.note_probe(answered=models is not None)
         if models is not None:
-            changed |= configured.discovered != models
             configured.probed = True
+            configured.told_at = time.time()
             if configured.discovered != models:
                 configured.discovered = models
-                await self._state.set_value(_discovered_key(configured.id), json.dumps(models))
-        if changed:
-            self._bus.publish(ServiceChanged(configured.id, status))
+                await self._remembered.keep_models(configured.id, models)
+        if before != (configured.shown_status, configured.discovered):
+            self._tell(configured)
+        if models is not None:
+            self._learner.start(configured)
 
-    async def _completed(self, change: Coroutine[Any, Any, _T]) -> _T:
-        """Run ``change`` to its end in a task of its own, whatever happens to the caller."""
-        done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-
-        async def run() -> None:
-            try:
-                result = await change
-            except Exception as error:  # noqa: BLE001 - handed to the caller, who raises it
-                done.set_exception(error)
-                done.exception()  # a caller that left will not look
-            else:
-                done.set_result(result)
-
-        self._tasks.create_task(run(), name="change of services")
-        return await asyncio.shield(done)
+    async def _learnt(self, configured: ConfiguredService, told: dict[str, Capabilities]) -> None:
+        """Keep what the models of a service can do, unless it was replaced meanwhile."""
+        if self._services.get(configured.id) is configured:
+            configured.capabilities = told
+            await self._remembered.keep_capabilities(configured.id, told)
+            self._tell(configured)
 
 
 @asynccontextmanager
@@ -379,7 +404,3 @@ async def open_registry(
             registry.stop()
     if failure is not None:
         raise failure
-
-
-def _discovered_key(service_id: str) -> str:
-    return f"discovered:{service_id}"

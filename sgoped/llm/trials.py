@@ -41,3 +41,8 @@ class Trials:
 
 def _tried(kind: str, config: ServiceConfig) -> _Tried:
     return (kind, str(config.address), config.api_key.get_secret_value())
+
+
+def is_same(kind: str, config: ServiceConfig, other_kind: str, other: ServiceConfig) -> bool:
+    """Whether two configurations mean the same place with the same key."""
+    return _tried(kind, config) == _tried(other_kind, other)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sgoped.llm.capabilities import UNKNOWN, Capabilities
+from sgoped.llm.circuit import CircuitState
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -64,6 +67,9 @@ class ModelInfo:
         kind: That service's kind, such as ``ollama``.
         available: Whether asking it now is worth a try.
         is_default: Whether a chat that names no model uses it; true of at most one.
+        stale: Whether its service did not confirm it lately; see ``ServiceInfo``.
+        checked_at: When its service was last asked, in unix seconds; None when never.
+        capabilities: What it can do, as far as its service told.
     """
 
     id: str
@@ -73,6 +79,9 @@ class ModelInfo:
     kind: str
     available: bool
     is_default: bool
+    stale: bool = True
+    checked_at: float | None = None
+    capabilities: Capabilities = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,11 @@ class ServiceInfo:
         models: The chosen ones, or all that were discovered when none was chosen.
         status: ``online``, ``configured`` (not probed yet), ``disabled`` or ``error: ...``.
         config: What it was configured with; a key is shown as ``stored:<id>``.
+        stale: Whether ``models`` is from an earlier time than the last probes.
+        checked_at: When it was last asked, in unix seconds; None when never.
+        circuit: Whether it is asked at all, after failures; see ``circuit``.
+        failing_since: When the circuit opened, in unix seconds; None while it is closed.
+        retry_at: When a request is let through again, likewise.
     """
 
     id: str
@@ -98,6 +112,11 @@ class ServiceInfo:
     models: tuple[str, ...]
     status: str
     config: dict[str, Any]
+    stale: bool = True
+    checked_at: float | None = None
+    circuit: CircuitState = "closed"
+    failing_since: float | None = None
+    retry_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sgoped.state.conversation_rows import ConversationRow, MessageRow, MessageState
 from sgoped.state.conversations import ConversationRows
+from sgoped.state.enrichments import Enrichment, Enrichments, EnrichmentState
 from sgoped.state.examination import Condition
 from sgoped.state.facts import ServiceRow, State
 from sgoped.state.opening import (
@@ -20,6 +21,9 @@ __all__ = [
     "Condition",
     "ConversationRow",
     "ConversationRows",
+    "Enrichment",
+    "EnrichmentState",
+    "Enrichments",
     "MessageRow",
     "MessageState",
     "PageRow",

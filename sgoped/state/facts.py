@@ -1,4 +1,7 @@
-"""What must survive: services, chosen values, use counts and conversations, in ``state.db``."""
+"""What must survive: services, chosen values, use counts and conversations, in ``state.db``.
+
+Other modules keep tables of their own there, through ``State.run``.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from sgoped.state import erasing
 from sgoped.state.backups import UnsoundSourceError
 from sgoped.state.conversation_rows import create_conversations
 from sgoped.state.conversations import ConversationRows
+from sgoped.state.enrichments import create_enrichments
 from sgoped.state.examination import is_damage
 from sgoped.state.run_records import create_runs
 
@@ -57,7 +61,7 @@ def create_services(tables: Tables) -> None:
     )
 
 
-STEPS = (create_services, create_conversations, create_runs)
+STEPS = (create_services, create_conversations, create_runs, create_enrichments)
 
 
 class State:
@@ -99,7 +103,7 @@ class State:
             log.error("%s", _DAMAGED)
         self.problem = _DAMAGED
 
-    async def transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+    async def run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Do ``work`` in the database's thread, in one transaction, for who has tables of its own.
 
         Raises:

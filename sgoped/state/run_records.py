@@ -120,7 +120,7 @@ class RunRecords:
             if any(change.row.state != LIVE for change in changes):
                 _prune(connection, max_runs, max_bytes)
 
-        await self._state.transact(work)
+        await self._state.run(work)
 
     async def listed(self, limit: int, state: str = "") -> list[RunRow]:
         """The newest runs first; those in ``state`` alone, unless it is empty."""
@@ -133,7 +133,7 @@ class RunRecords:
             )
             return [RunRow(*row) for row in rows]
 
-        return await self._state.transact(work)
+        return await self._state.run(work)
 
     async def load(self, run_id: str) -> StoredRun | None:
         """Everything that is kept of a run."""
@@ -152,7 +152,7 @@ class RunRecords:
             *row, told, text = found
             return StoredRun(RunRow(*row), told, text, tuple(PageRow(*page) for page in pages))
 
-        return await self._state.transact(work)
+        return await self._state.run(work)
 
     async def delete(self, run_id: str) -> bool:
         """Forget a run, so that no byte of it stays in the file; whether there was one."""
@@ -164,7 +164,7 @@ class RunRecords:
             finally:
                 connection.execute("pragma secure_delete = off")
 
-        return await self._state.transact(work)
+        return await self._state.run(work)
 
     async def clear(self) -> None:
         """Forget all runs."""
@@ -175,7 +175,7 @@ class RunRecords:
                 connection.execute(f"delete from {table}")  # noqa: S608 - a constant
             connection.execute("pragma secure_delete = off")
 
-        await self._state.transact(work)
+        await self._state.run(work)
 
 
 def _save(connection: sqlite3.Connection, change: RunChange) -> None:

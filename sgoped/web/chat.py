@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from sgoped.chat import Attachment, ChatRequest, name_file, new_run_id
+from sgoped.web.chat_replies import (
+    ChatStatusReply,
+    StopReply,
+    StreamEventReply,
+)
 from sgoped.web.endpoint import EVENT_STREAM, endpoint, read_body
 from sgoped.web.following import open_stream, send_run
 from sgoped.web.keys import CHAT, REGISTRY
-from sgoped.web.replies import ChatStatusReply, FilenameReply, StopReply, StreamEventReply
+from sgoped.web.replies import FilenameReply
 from sgoped.web.schemas import AttachmentBody, ChatBody, Previews, StopChat
 from sgoped.web.sse import ClientLost
 from sgoped.web.wire import reply

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sgoped.memory import SavedFile, Version, document_id, shown
 from sgoped.web.endpoint import endpoint, read_body
-from sgoped.web.keys import MEMORY, MENUS, SAVES, SUGGESTIONS
+from sgoped.web.keys import ENRICHER, MEMORY, MENUS, SAVES, SUGGESTIONS
 from sgoped.web.parameters import (
     IF_MATCH,
     MAX_PATH_CHARS,
@@ -126,8 +126,14 @@ async def delete_content(request: web.Request) -> web.StreamResponse:
 async def rename_file(request: web.Request) -> web.StreamResponse:
     """Rename a file; nothing is ever overwritten."""
     body = await read_body(request, RenameFile)
-    rename = request.app[MEMORY].rename(body.path, body.to)
-    return saved_reply(await request.app[SAVES].run(rename))
+    return saved_reply(await request.app[SAVES].run(_renamed(request.app, body)))
+
+
+async def _renamed(app: web.Application, body: RenameFile) -> SavedFile:
+    """What waits for a model goes along, even when the client leaves meanwhile."""
+    saved = await app[MEMORY].rename(body.path, body.to)
+    await app[ENRICHER].moved(body.path, saved.path)
+    return saved
 
 
 @endpoint(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from sgoped.actions import ActionRegistry
-from sgoped.chat import Chat
+from sgoped.chat import Chat, Enricher
 from sgoped.config import Settings
 from sgoped.events import Bus
 from sgoped.llm import Registry
@@ -47,6 +47,7 @@ REGISTRY = web.AppKey("registry", Registry)
 ACTIONS = web.AppKey("actions", ActionRegistry)
 SUGGESTIONS = web.AppKey("suggestions", Suggestions)
 CHAT = web.AppKey("chat", Chat)
+ENRICHER = web.AppKey("enricher", Enricher)
 SAVES = web.AppKey("saves", Saves)
 MENUS = web.AppKey("menus", MenuEncoder)
 LIVE = web.AppKey("live", LiveConnections)

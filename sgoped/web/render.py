@@ -41,6 +41,11 @@ def service_json(service: ServiceInfo) -> ServiceReply:
         "models": list(service.models),
         "status": service.status,
         "config": cast("PublicConfig", dict(service.config)),
+        "stale": service.stale,
+        "checked_at": service.checked_at,
+        "circuit": service.circuit,
+        "failing_since": service.failing_since,
+        "retry_at": service.retry_at,
     }
 
 
@@ -59,6 +64,14 @@ def model_json(model: ModelInfo) -> ModelReply:
         "service_type": model.kind,
         "available": model.available,
         "is_default": model.is_default,
+        "stale": model.stale,
+        "checked_at": model.checked_at,
+        "capabilities": {
+            "window": model.capabilities.window,
+            "thinking": model.capabilities.thinking,
+            "vision": model.capabilities.vision,
+            "embeddings": model.capabilities.embeddings,
+        },
     }
 
 

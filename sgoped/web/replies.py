@@ -6,7 +6,7 @@ daemon really sends with them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict  # typing's own cannot be inspected before Python 3.12
@@ -53,6 +53,23 @@ class ServiceReply(TypedDict):
     models: list[str]
     status: Annotated[str, Field(description="`online`, `configured` or `error: ...`.")]
     config: PublicConfig
+    stale: Annotated[bool, Field(description="Whether `models` is from before the last probes.")]
+    checked_at: Annotated[UnixSeconds | None, Field(description="When it was last asked.")]
+    circuit: Annotated[
+        Literal["closed", "open", "half_open"],
+        Field(description="`open`: left alone after failures; `half_open`: one request may try."),
+    ]
+    failing_since: UnixSeconds | None
+    retry_at: Annotated[UnixSeconds | None, Field(description="When a request may try again.")]
+
+
+class CapabilitiesReply(TypedDict):
+    """What a model can do; null where its service does not tell."""
+
+    window: Annotated[int | None, Field(description="Its context window in tokens.")]
+    thinking: bool | None
+    vision: bool | None
+    embeddings: bool | None
 
 
 class ModelReply(TypedDict):
@@ -65,6 +82,9 @@ class ModelReply(TypedDict):
     service_type: str
     available: bool
     is_default: bool
+    stale: Annotated[bool, Field(description="Whether its service did not confirm it lately.")]
+    checked_at: Annotated[UnixSeconds | None, Field(description="When its service was asked.")]
+    capabilities: CapabilitiesReply
 
 
 Services = dict[str, ServiceReply]
@@ -111,6 +131,38 @@ class ModelHealthReply(TypedDict):
     status: str
     available: bool
     checked_at: UnixSeconds | None
+
+
+class ModelUsageReply(TypedDict):
+    """What the answers of one model took; medians over the last ones, null when none told."""
+
+    runs: int
+    prompt_tokens: Annotated[int, Field(description="As far as its service counted them.")]
+    completion_tokens: int
+    first_token_seconds: float | None
+    tokens_per_second: float | None
+
+
+class UsageReply(TypedDict):
+    """What answers took, by the models' ids."""
+
+    since: UnixSeconds
+    models: dict[str, ModelUsageReply]
+
+
+class EnrichmentReply(TypedDict):
+    """A summary that waits for a model, or how it ended."""
+
+    id: str
+    path: Annotated[str, Field(description="Of the file that it belongs into.")]
+    state: Literal["queued", "working", "done", "skipped", "failed"]
+    why: Annotated[str, Field(description="Why it ended so, or why it is tried again.")]
+    model: Annotated[str, Field(description="Which is to be asked; empty: the default one.")]
+    attempts: int
+    created_at: UnixSeconds
+    next_try_at: Annotated[
+        UnixSeconds | None, Field(description="Not before then, and not before a model answers.")
+    ]
 
 
 # files, search, versions
@@ -244,143 +296,7 @@ class IndexReply(TypedDict):
     files: list[IndexedFile]
 
 
-# chat and actions
-
-
-class StopReply(TypedDict):
-    """Whether there was something to stop."""
-
-    success: Literal[True]
-    stopped: bool
-    message: str
-
-
-class LiveStream(TypedDict):
-    """An answer that is being made."""
-
-    run_id: str
-    stream_id: str
-    model: str
-    action: str
-    started_at: UnixSeconds
-
-
-class ChatStatusReply(TypedDict):
-    """All answers that are being made."""
-
-    active_streams: int
-    streams: list[LiveStream]
-
-
-class RunReply(TypedDict):
-    """An answer that is being made, or was."""
-
-    id: str
-    stream_id: str
-    state: Annotated[
-        str, Field(description="`live`, `completed`, `cancelled`, `failed` or `interrupted`.")
-    ]
-    message: Annotated[str, Field(description="What was asked; of a long text the beginning.")]
-    model: str
-    action: str
-    conversation_id: str
-    durable: bool
-    started_at: UnixSeconds
-    ended_at: UnixSeconds | None
-    end_message: Annotated[str, Field(description="Why it ended so; empty when it is whole.")]
-    last_event_id: int
-
-
-class RunsReply(TypedDict):
-    """Answers, the newest first."""
-
-    runs: list[RunReply]
-
-
-class WholeRunReply(RunReply):
-    """An answer with what was told beside it; `null` for what was not."""
-
-    text: Annotated[str, Field(description="The answer up to now, without any thinking.")]
-    context: dict[str, Any] | None
-    citations: dict[str, Any] | None
-    usage: dict[str, Any] | None
-
-
-class ContextItemReply(TypedDict):
-    """What a model is sent of one file or upload: `lines`, `cut_lines`, `outline_lines`."""
-
-    name: str
-    path: str
-    origin: Literal["memory", "upload"]
-    lines: list[tuple[int, int]]
-    total_lines: int
-    tokens: int
-    why: Literal["referenced", "attached", "retrieved", "history"]
-    omitted: str
-    chosen: str
-    cut_lines: list[tuple[int, int, int]]
-    outline_lines: list[int]
-
-
-class HistoryReply(TypedDict):
-    """How many earlier messages a model is sent in which form."""
-
-    whole: int
-    compacted: int
-    left_out: int
-    how: Literal["", "model", "sentences"]
-
-
-class CitationReply(TypedDict):
-    """A place that an answer names; `resolved` when the model was sent it."""
-
-    text: str
-    path: str
-    name: str
-    line_start: int | None
-    line_end: int | None
-    resolved: bool
-    reason: str
-
-
-class StreamEventReply(TypedDict):
-    """One event of the stream; see `type`. Exactly one of complete, cancelled, error is last."""
-
-    type: Annotated[
-        str,
-        Field(
-            examples=[
-                "start",
-                "action_start",
-                "action_complete",
-                "context",
-                "service",
-                "thinking",
-                "content",
-                "citations",
-                "usage",
-                "complete",
-                "cancelled",
-                "error",
-            ]
-        ),
-    ]
-    timestamp: NotRequired[UnixSeconds]
-    model: NotRequired[str]
-    action: NotRequired[str]
-    run_id: NotRequired[str]
-    count: NotRequired[int]
-    result: NotRequired[dict[str, Any]]
-    items: NotRequired[list[ContextItemReply]]
-    missing: NotRequired[list[str]]
-    notes: NotRequired[list[str]]
-    tokens: NotRequired[int]
-    window_tokens: NotRequired[int]
-    history: NotRequired[HistoryReply]
-    citations: NotRequired[list[CitationReply]]
-    content: NotRequired[str]
-    message: NotRequired[str]
-    reason: NotRequired[str]
+# actions
 
 
 class FilenameReply(TypedDict):
@@ -409,3 +325,4 @@ class BusEventReply(TypedDict):
     conversation_id: NotRequired[str]
     what: NotRequired[str]
     count: NotRequired[int]
+    enrichment_id: NotRequired[str]

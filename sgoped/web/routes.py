@@ -12,6 +12,7 @@ from sgoped.web import (
     actions,
     chat,
     conversations,
+    enrichments,
     events,
     files,
     openapi,
@@ -20,6 +21,7 @@ from sgoped.web import (
     search,
     services,
     status,
+    usage,
     websocket,
 )
 from sgoped.web.endpoint import EVENT_STREAM, Endpoint, max_body_bytes
@@ -58,6 +60,8 @@ ROUTES = (
     Route("POST",   "/api/models/refresh",             services.refresh_models),
     Route("GET",    "/api/models/{model_id:.+}/health", services.model_health),
 
+    Route("GET",    "/api/usage",                      usage.show_usage),
+
     Route("GET",    "/api/files",                      files.list_files),
     Route("GET",    "/api/files/content",              files.read_content),
     Route("POST",   "/api/files/content",              files.write_content),
@@ -71,6 +75,10 @@ ROUTES = (
     Route("GET",    "/api/actions",                    actions.list_actions),
     Route("POST",   "/api/actions/execute",            actions.run_action),
     Route("POST",   "/api/generate-filename",          chat.generate_filename),
+
+    Route("GET",    "/api/enrichments",                enrichments.list_enrichments),
+    Route("DELETE", "/api/enrichments/{enrichment_id}", enrichments.cancel_enrichment),
+    Route("POST",   "/api/enrichments/{enrichment_id}/retry", enrichments.retry_enrichment),
 
     Route("POST",   "/api/chat/stream",                chat.stream_chat),
     Route("POST",   "/api/chat/stop",                  chat.stop_chat),

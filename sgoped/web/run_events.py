@@ -44,9 +44,9 @@ def event_json(event: RunEvent, *, typed: bool, run_id: str = "") -> dict[str, A
     Args:
         event: What happened.
         typed: Whether the client asked for typed events. Without, there is nothing but what the
-            existing front end knows, and thinking stands between tags; with, it arrives as
-            ``thinking`` events, context, usage, citations and services are told, and the start
-            tells the run's id.
+            existing front end knows, thinking stands between tags, and that another model answers
+            is a line of content; with, thinking arrives as ``thinking`` events, context, usage,
+            citations and services are told, and the start tells the run's id.
         run_id: Of the run.
     """
     match event:
@@ -56,6 +56,8 @@ def event_json(event: RunEvent, *, typed: bool, run_id: str = "") -> dict[str, A
             return _start_json(event) | ({"run_id": run_id} if typed and run_id else {})
         case ActionCompleted(action=action, result=result, at=at):
             return {"type": "action_complete", "action": action, "result": result, "timestamp": at}
+        case ServiceTold() if not typed:
+            return _other_model_json(event)
         case ContextTold() | Citations() | UsageTold() | ServiceTold():
             return told_json(event) if typed else None
         case Completed() | Cancelled() | Failed():
@@ -73,6 +75,13 @@ def _content_json(event: Content, *, typed: bool) -> dict[str, Any] | None:
         return None
     kind = "thinking" if typed and event.part == "thought" else "content"
     return {"type": kind, "content": event.text, "timestamp": event.at}
+
+
+def _other_model_json(event: ServiceTold) -> dict[str, Any] | None:
+    """That another model answers must not go unseen: a line before its answer, no part of it."""
+    if not event.model:
+        return None
+    return {"type": "content", "content": f"{event.message}\n\n", "timestamp": event.at}
 
 
 def told_json(event: ContextTold | Citations | UsageTold | ServiceTold) -> dict[str, Any]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from aiohttp import web
 
 from sgoped.chat import Cancelled, Citations, ContextTold, End, Failed, RunSummary, UsageTold
-from sgoped.web.endpoint import EVENT_STREAM, endpoint
-from sgoped.web.following import open_stream, send_run
-from sgoped.web.keys import CHAT
-from sgoped.web.parameters import Text, Whole
-from sgoped.web.replies import (
+from sgoped.web.chat_replies import (
     RunReply,
     RunsReply,
     StopReply,
     StreamEventReply,
-    SuccessReply,
     WholeRunReply,
 )
+from sgoped.web.endpoint import EVENT_STREAM, endpoint
+from sgoped.web.following import open_stream, send_run
+from sgoped.web.keys import CHAT
+from sgoped.web.parameters import Text, Whole
+from sgoped.web.replies import SuccessReply
 from sgoped.web.run_events import told_json
 from sgoped.web.sse import ClientLost
 from sgoped.web.wire import reply

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sgoped.actions import Saved
 from sgoped.config import Settings
@@ -29,6 +30,7 @@ class Toolbox:
         history: Every state that the files were in.
         prompts: All that the model was asked.
         full: Whether the disk refuses from now on.
+        later: What was left for later, by path.
     """
 
     answer: Answer = lambda _: None
@@ -38,6 +40,7 @@ class Toolbox:
     history: list[dict[str, str]] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     full: bool = False
+    later: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def add_text(self, name: str, content: str) -> Saved:
         stem, dot, suffix = name.rpartition(".")
@@ -57,6 +60,10 @@ class Toolbox:
     async def complete(self, messages: Sequence[Message]) -> str | None:
         self.prompts.append("\n".join(message.content for message in messages))
         return self.answer(self.prompts[-1])
+
+    async def enrich_later(self, saved: Saved, recipe: dict[str, Any]) -> str:
+        self.later[saved.path] = recipe
+        return "later"
 
     async def context_tokens(self) -> int:
         return self.window

@@ -282,12 +282,12 @@ async def test_a_disk_that_refuses_costs_nothing_but_the_keeping(
     state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     keeper = Keeper(RunRecords(state), 10)
-    real = state.transact
+    real = state.run
 
     async def refuse(work: object) -> None:
         raise StorageError("state.db cannot be used: full")
 
-    monkeypatch.setattr(state, "transact", refuse)
+    monkeypatch.setattr(state, "run", refuse)
     run = new_run("r")
     speak(run, "x")
     run.finish(Completed(1.0))
@@ -295,7 +295,7 @@ async def test_a_disk_that_refuses_costs_nothing_but_the_keeping(
     await keeper.save()
     assert caplog.text.count("cannot be kept") == 1
     assert await keeper.find("r") is run
-    monkeypatch.setattr(state, "transact", real)
+    monkeypatch.setattr(state, "run", real)
     await keeper.save()
     assert [row.state for row in await RunRecords(state).listed(10)] == ["completed"]
 
@@ -350,7 +350,7 @@ async def test_what_cannot_be_read_is_left_out_and_hides_no_other(state: State) 
         connection.execute("update run set info = '{}' where id = 'odd'")
         connection.execute("update run_page set events = 'x' where run_id = 'live'")
 
-    await state.transact(garble)
+    await state.run(garble)
     later = Keeper(RunRecords(state), 10)
     assert await later.recover() == ["live"]
     assert ids(await later.listed(10)) == ["good"]

@@ -121,6 +121,21 @@ async def test_a_model_is_chosen_by_its_id(sgoped: Sgoped, upstream: FakeUpstrea
     assert f"* {chosen}" in (await run(sgoped, "models", "list", "--refresh")).stdout
 
 
+async def test_what_is_known_of_a_model_stands_behind_it(
+    sgoped: Sgoped, upstream: FakeUpstream
+) -> None:
+    upstream.shown = {name: {"capabilities": ["completion", "vision"]} for name in upstream.models}
+    await with_ollama(sgoped, upstream)
+    await upstream.until(
+        lambda: len([each for each in upstream.requests if each.path == "/api/show"]) >= 2
+    )
+    await run(sgoped, "chat", "--model", "at-home/alpha:latest", "how are you?")
+    told = (await run(sgoped, "models")).stdout
+    (line,) = [each for each in told.splitlines() if "alpha:latest" in each]
+    assert "(32,768 tokens, vision, " in line
+    assert line.endswith(" tokens/s)")
+
+
 async def test_an_answer_is_printed_as_it_comes(sgoped: Sgoped, upstream: FakeUpstream) -> None:
     await with_ollama(sgoped, upstream)
     told = await run(sgoped, "chat", "how", "are", "you?")

@@ -154,6 +154,7 @@ Section 3, chat::
     nothing is lost half-way            test_a_dying_model_keeps_everything_whole
                                         test_what_was_given_is_kept_when_it_is_ended_half_way
                                         test_a_kill_half_way_keeps_what_was_given
+    the summary follows later           test_a_summary_is_added_when_the_service_is_up_again_unless_the_file_was_changed
     suggested at once, confirmed        test_typed_text_is_kept_suggested_and_confirmed
                                         test_without_a_model_everything_is_kept_and_confirmed_plainly
     without a model, from memory        test_without_any_model_memory_answers_with_file_and_line

@@ -16,6 +16,8 @@ from tests.e2e.page import Event, Page, spoken, text_of
 from tests.e2e.upstream import Upstream
 from tests.fakes.scripts import Script
 
+# What waits from one test would answer to the scripts of the next; see test_enrichments.
+ENVIRONMENT = {"SGOPED_ENRICH_LATER": "false"}
 SHORT = "Owls see in the dark."
 LONG = "Owls turn their heads by 270 degrees, because their eyes cannot move at all. " * 3
 FIRST = {"type": "file", "name": "owls.txt", "content": "Owl one.\n```\nOwl two.\n", "size": 24}

@@ -48,6 +48,8 @@ class FakeUpstream:
         script: How it behaves; may be replaced at any time.
         models: What it says it has.
         windows: Context windows by model.
+        shown: By model, what else Ollama's ``/api/show`` and the list of ``/v1/models`` tell of it.
+        digests: By model, what Ollama's list tells it from another version by.
         key: Refuse (401) who does not send it; empty for everybody.
         requests: All that came, without the control route's.
         live_streams: How many answers are being given.
@@ -64,6 +66,8 @@ class FakeUpstream:
     def _reset(self) -> None:
         self.models: list[str] = ["alpha:latest", "beta"]
         self.windows: dict[str, int] = {"alpha:latest": 32768}
+        self.shown: dict[str, dict[str, Any]] = {}
+        self.digests: dict[str, str] = {}
         self.key = ""
         self.requests: list[Recorded] = []
         self.live_streams = 0
@@ -168,19 +172,25 @@ class FakeUpstream:
 
     def _facts(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path == "/api/tags":
-            return {"models": [{"name": name, "model": name} for name in self.models]}
+            return {"models": [self._tag(name) for name in self.models]}
         if path == "/v1/models":
             listed = [{"id": name, "object": "model"} | self._length(name) for name in self.models]
-            return {"object": "list", "data": listed}
+            data = [each | self.shown.get(str(each["id"]), {}) for each in listed]
+            return {"object": "list", "data": data}
         if path == "/api/show":
-            facts = {"general.architecture": "llama"}
+            facts: dict[str, Any] = {"general.architecture": "llama"}
             window = self.windows.get(str(body.get("model")))
-            return {"model_info": facts | ({"llama.context_length": window} if window else {})}
+            facts |= {"llama.context_length": window} if window else {}
+            return {"model_info": facts, **self.shown.get(str(body.get("model")), {})}
         if path == "/api/embed":
             return {"model": body.get("model"), "embeddings": [[0.6, 0.8]]}
         if path == "/v1/embeddings":
             return {"object": "list", "data": [{"index": 0, "embedding": [0.6, 0.8]}]}
         raise web.HTTPNotFound(text="404 page not found")
+
+    def _tag(self, name: str) -> dict[str, str]:
+        digest = {"digest": self.digests[name]} if name in self.digests else {}
+        return {"name": name, "model": name} | digest
 
     def _length(self, name: str) -> dict[str, int]:
         return {"context_length": self.windows[name]} if name in self.windows else {}

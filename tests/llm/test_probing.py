@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sgoped.errors import ServiceError
-from sgoped.llm.configured import ConfiguredService
-from sgoped.llm.openai import OpenAIConfig
-from sgoped.llm.probing import (
+from sgoped.llm.configured import (
     LOCAL_PERIOD_SECONDS,
     REMOTE_PERIOD_SECONDS,
-    Prober,
-    pause_seconds,
+    ConfiguredService,
 )
+from sgoped.llm.openai import OpenAIConfig
+from sgoped.llm.probing import Prober, pause_seconds
 from sgoped.llm.service import Timeouts
 from tests.llm.doubles import SilentService
 

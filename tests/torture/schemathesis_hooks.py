@@ -55,6 +55,8 @@ class World:
             "DELETE /api/conversations/{conversation_id}": self._talk,
             "POST /api/conversations/{conversation_id}/fork": self._fork,
             "POST /api/conversations/{conversation_id}/export": self._export,
+            "DELETE /api/enrichments/{enrichment_id}": self._name_what_waits,
+            "POST /api/enrichments/{enrichment_id}/retry": self._name_what_waits,
         }
 
     def fill(self, case: Any) -> None:
@@ -146,6 +148,14 @@ class World:
 
     def _ask_model(self, case: Any, number: int) -> None:
         case.path_parameters = {"model_id": self._model(number)}
+
+    def _name_what_waits(self, case: Any, number: int) -> None:
+        """A summary that waits for a model which there is not."""
+        words = "what no model can summarise " * 5
+        body = {"message": words, "model": "nobody/m", "selected_action": "add_knowledge"}
+        self._send("POST", "/api/chat/stream", body)
+        waiting = self._ask("GET", "/api/enrichments")
+        case.path_parameters = {"enrichment_id": waiting[-1]["id"] if waiting else "none"}
 
     def _execute(self, case: Any, number: int) -> None:
         if isinstance(case.body, dict):

@@ -132,6 +132,7 @@ def upstream() -> Iterator[str]:
 ALWAYS = 0.99
 SHARES = {
     "DELETE /api/conversations/{conversation_id}": 0.3,
+    "DELETE /api/enrichments/{enrichment_id}": 0.3,
     "DELETE /api/files/content": 0.3,
     "DELETE /api/services/{service_id}": 0.3,
     "GET /api/conversations/{conversation_id}": 0.3,
@@ -142,6 +143,7 @@ SHARES = {
     "POST /api/actions/execute": 0.3,
     "POST /api/conversations/{conversation_id}/export": 0.2,
     "POST /api/conversations/{conversation_id}/fork": 0.3,
+    "POST /api/enrichments/{enrichment_id}/retry": 0.3,
     "POST /api/files/content": 0.3,
     "POST /api/files/rename": 0.2,
     "POST /api/files/restore": 0.2,

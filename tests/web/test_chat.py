@@ -19,7 +19,7 @@ from sgoped.chat import (
     Failed,
     Started,
 )
-from sgoped.web import replies
+from sgoped.web import chat_replies
 from sgoped.web.keys import CHAT
 from sgoped.web.run_events import event_json
 from tests.fakes.scripts import Script
@@ -68,7 +68,7 @@ async def test_every_event_is_one_data_line_and_a_blank_one(
     parsed = [json.loads(data[6:]) for _, data in lines]
     assert text_of(parsed) == "one\ntwo\r\né\u2028"
     for event in parsed:
-        check(replies.StreamEventReply, event)
+        check(chat_replies.StreamEventReply, event)
     assert parsed[0]["type"] == "start"
     assert [event["type"] for event in parsed][-1] == "complete"
 
@@ -83,11 +83,11 @@ async def test_headers_come_before_any_upstream_answers_and_stop_ends_it(
         await upstream.until(lambda: upstream.live_streams == 1)
         async with client.get("/api/chat/status") as status:
             answer = await status.json()
-        check(replies.ChatStatusReply, answer)
+        check(chat_replies.ChatStatusReply, answer)
         assert [stream["stream_id"] for stream in answer["streams"]] == ["s1"]
         async with client.post("/api/chat/stop", json={"stream_id": "s1"}) as stopped:
             answer = await stopped.json()
-        check(replies.StopReply, answer)
+        check(chat_replies.StopReply, answer)
         assert answer["stopped"] is True
         assert [event["type"] for event in await all_events(response)] == ["cancelled"]
         await upstream.client_closed()

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from sgoped.chat.stored import INTERRUPTED
-from sgoped.web import replies
+from sgoped.web import chat_replies, replies
 from sgoped.web.keys import CHAT
 from tests.fakes.scripts import Script
 from tests.fakes.upstream import FakeUpstream
@@ -72,7 +72,7 @@ async def run_of(client: Client, run_id: str) -> dict[str, Any]:
     async with client.get(f"/api/runs/{run_id}") as response:
         assert response.status == 200
         answer: dict[str, Any] = await response.json()
-    check(replies.WholeRunReply, answer)
+    check(chat_replies.WholeRunReply, answer)
     return answer
 
 
@@ -80,10 +80,10 @@ async def listed(client: Client, **query: Any) -> list[dict[str, Any]]:
     async with client.get("/api/runs", params=query) as response:
         assert response.status == 200
         answer = await response.json()
-    check(replies.RunsReply, answer)
+    check(chat_replies.RunsReply, answer)
     found: list[dict[str, Any]] = answer["runs"]
     for run in found:
-        check(replies.RunReply, run)
+        check(chat_replies.RunReply, run)
     return found
 
 
@@ -199,7 +199,7 @@ async def test_a_run_is_stopped_by_either_id(
         named = {"stream_id": run_id if way == "run id" else "mine"} if way != "run" else None
         async with client.post(address, json=named) as stopped:
             answer = await stopped.json()
-        check(replies.StopReply, answer)
+        check(chat_replies.StopReply, answer)
         assert answer["stopped"] is True
         assert (await all_events(response))[-1]["type"] == "cancelled"
         await upstream.client_closed()
@@ -277,7 +277,7 @@ async def test_events_that_are_kept_no_longer_are_told_to_typed_clients_alone(
     kept = await followed(client, run_id, events="typed")
     number, told = kept[0]
     assert (number, told["type"]) == (0, "events_dropped")
-    check(replies.StreamEventReply, told)
+    check(chat_replies.StreamEventReply, told)
     assert told["count"] == kept[1][0] - 1 > 0
     untyped = await followed(client, run_id)
     assert untyped[0][0] == kept[1][0]
