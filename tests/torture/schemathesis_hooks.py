@@ -50,6 +50,10 @@ class World:
             "POST /api/models/default": self._choose_model,
             "GET /api/models/{model_id}/health": self._ask_model,
             "POST /api/actions/execute": self._execute,
+            "GET /api/runs/{run_id}": self._name_run,
+            "DELETE /api/runs/{run_id}": self._name_run,
+            "GET /api/runs/{run_id}/events": self._name_run,
+            "POST /api/runs/{run_id}/stop": self._name_run,
         }
 
     def fill(self, case: Any) -> None:
@@ -138,6 +142,19 @@ class World:
 
     def _ask_model(self, case: Any, number: int) -> None:
         case.path_parameters = {"model_id": self._model(number)}
+
+    def _name_run(self, case: Any, number: int) -> None:
+        """One that was made just now."""
+        connection = http.client.HTTPConnection(str(self._url.hostname), self._url.port, timeout=30)
+        try:
+            headers = {"Content-Type": "application/json"}
+            body = json.dumps({"message": "hello"})
+            connection.request("POST", "/api/chat/stream", body=body, headers=headers)
+            response = connection.getresponse()
+            response.read()
+            case.path_parameters = {"run_id": response.headers["X-Run-Id"]}
+        finally:
+            connection.close()
 
     def _execute(self, case: Any, number: int) -> None:
         if isinstance(case.body, dict):

@@ -132,15 +132,19 @@ def upstream() -> Iterator[str]:
 ALWAYS = 0.99
 SHARES = {
     "DELETE /api/files/content": 0.3,
+    "DELETE /api/runs/{run_id}": 0.3,
     "DELETE /api/services/{service_id}": 0.3,
     "GET /api/files/content": 0.3,
     "GET /api/files/versions": 0.3,
     "GET /api/models/{model_id}/health": 0.3,
+    "GET /api/runs/{run_id}": 0.3,
+    "GET /api/runs/{run_id}/events": 0.3,
     "POST /api/actions/execute": 0.3,
     "POST /api/files/content": 0.3,
     "POST /api/files/rename": 0.2,
     "POST /api/files/restore": 0.2,
     "POST /api/models/default": 0.3,
+    "POST /api/runs/{run_id}/stop": 0.3,
     "POST /api/services/add": 0.3,
     "PUT /api/services/{service_id}": 0.3,
 }
