@@ -167,6 +167,14 @@ class Chat:
         if not await self._keeper.forget(run_id):
             raise _unknown_run()
 
+    async def forget_conversation(self, conversation_id: str) -> None:
+        """Forget the ended runs of a conversation for good.
+
+        Raises:
+            StorageError: They cannot be deleted.
+        """
+        await self._keeper.forget_conversation(conversation_id)
+
     def close(self) -> None:
         """Cancel every run and start none any more."""
         self._closing = True
