@@ -73,7 +73,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """An answer ended: ``completed``, ``cancelled`` or ``failed``."""
+    """An answer ended: ``completed``, ``cancelled``, ``failed`` or ``interrupted``."""
 
     run_id: str
     outcome: str

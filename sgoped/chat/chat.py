@@ -200,9 +200,10 @@ class Chat:
         own = [run for run in self._live.values() if run.info.conversation_id == conversation_id]
         for run in own:
             run.cancel(CONVERSATION_DELETED)
-        kept = await self.conversations.delete(conversation_id)
-        for run_id in {*kept, *(run.id for run in own)}:
-            await self._keeper.forget(run_id)
+        await self.conversations.delete(conversation_id)
+        await self._keeper.forget_conversation(conversation_id)
+        for run in own:  # they may not have come to their end yet
+            await self._keeper.forget(run.id)
 
     async def execute(
         self,

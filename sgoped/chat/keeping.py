@@ -145,6 +145,20 @@ class Keeper:
         deleted = self._records is not None and await self._records.delete(run_id)
         return deleted or held is not None
 
+    async def forget_conversation(self, conversation_id: str) -> None:
+        """Forget the ended runs of a conversation for good.
+
+        Raises:
+            StorageError: They cannot be deleted.
+        """
+        held = [each.run for each in self._held.values()]
+        live = {run.id for run in held if run.end is None}
+        found = {run.id for run in held if run.info.conversation_id == conversation_id}
+        if self._records is not None:
+            found.update(await self._records.ids_of(conversation_id))
+        for run_id in found - live:
+            await self.forget(run_id)
+
     async def _end_interrupted(self, records: RunRecords) -> list[str]:
         ids = [row.id for row in await records.listed(-1, LIVE)]
         for run_id in ids:

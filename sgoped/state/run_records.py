@@ -154,6 +154,18 @@ class RunRecords:
 
         return await self._state.run(work)
 
+    async def ids_of(self, conversation_id: str) -> list[str]:
+        """The runs of a conversation."""
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(
+                "select id from run where json_extract(info, '$.conversation_id') = ?",
+                (conversation_id,),
+            )
+            return [run_id for (run_id,) in rows]
+
+        return await self._state.run(work)
+
     async def delete(self, run_id: str) -> bool:
         """Forget a run, so that no byte of it stays in the file; whether there was one."""
 

@@ -269,6 +269,18 @@ async def test_a_forgotten_run_is_in_no_byte_of_the_database(state: State, tmp_p
     assert b"secret question" not in (tmp_path / "state.db").read_bytes()
 
 
+async def test_the_ended_runs_of_a_conversation_are_forgotten_together(state: State) -> None:
+    keeper = Keeper(RunRecords(state), 10)
+    live = new_run("live", conversation_id="c")
+    ended = [new_run(f"r{n}", conversation_id="c" if n else "other") for n in range(3)]
+    for run in ended:
+        run.finish(Completed(1.0))
+    await kept(keeper, live, *ended[:2])
+    keeper.hold(ended[2])
+    await keeper.forget_conversation("c")
+    assert sorted(ids(await keeper.listed(10))) == ["live", "r0"]
+
+
 async def test_writing_runs_causes_no_backup(state: State) -> None:
     run = new_run("r")
     run.finish(Completed(1.0))

@@ -57,6 +57,10 @@ class World:
             "POST /api/conversations/{conversation_id}/export": self._export,
             "DELETE /api/enrichments/{enrichment_id}": self._name_what_waits,
             "POST /api/enrichments/{enrichment_id}/retry": self._name_what_waits,
+            "GET /api/runs/{run_id}": self._name_run,
+            "DELETE /api/runs/{run_id}": self._name_run,
+            "GET /api/runs/{run_id}/events": self._name_run,
+            "POST /api/runs/{run_id}/stop": self._name_run,
         }
 
     def fill(self, case: Any) -> None:
@@ -156,6 +160,19 @@ class World:
         self._send("POST", "/api/chat/stream", body)
         waiting = self._ask("GET", "/api/enrichments")
         case.path_parameters = {"enrichment_id": waiting[-1]["id"] if waiting else "none"}
+
+    def _name_run(self, case: Any, number: int) -> None:
+        """One that was made just now."""
+        connection = http.client.HTTPConnection(str(self._url.hostname), self._url.port, timeout=30)
+        try:
+            headers = {"Content-Type": "application/json"}
+            body = json.dumps({"message": "hello"})
+            connection.request("POST", "/api/chat/stream", body=body, headers=headers)
+            response = connection.getresponse()
+            response.read()
+            case.path_parameters = {"run_id": response.headers["X-Run-Id"]}
+        finally:
+            connection.close()
 
     def _execute(self, case: Any, number: int) -> None:
         if isinstance(case.body, dict):
