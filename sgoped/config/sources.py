@@ -39,7 +39,7 @@ _NOT_FROM_FILES = frozenset({"home"})
 _NOT_FROM_WORKING_DIRECTORY = frozenset(
     {
         *("home", "memory_dir", "host", "token", "check_peer_uid"),
-        *("allowed_hosts", "allowed_origins", "max_versions_bytes"),
+        *("allowed_hosts", "allowed_origins", "max_versions_bytes", "embedding_model"),
     }
 )
 _CLIENT_VARIABLES = frozenset({"SGOPED_URL", "SGOPED_SERVICE_KEY"})

@@ -23,6 +23,7 @@ from sgoped.events import Bus, ServiceChanged, SettingsChanged
 from sgoped.llm import catalogue, environment
 from sgoped.llm.choice import ModelChoice
 from sgoped.llm.configured import DISABLED, ONLINE, ConfiguredService
+from sgoped.llm.embedding import ModelEmbedder
 from sgoped.llm.keyless import KeylessService
 from sgoped.llm.keys import KeyRing, given_key
 from sgoped.llm.kinds import Kinds, as_stored, load_kinds
@@ -109,6 +110,10 @@ class Registry:
         else:
             offer = catalogue.usable_offer(self._configured, self._default)
         return None if offer is None else self._choice(offer)
+
+    def embedder(self, name: str) -> ModelEmbedder:
+        """Asks the embedding model ``name``, found among the services of each moment."""
+        return ModelEmbedder(name, lambda: self._configured)
 
     async def test(self, kind: str, config: Mapping[str, Any]) -> ServiceTest:
         """Try a configuration without keeping it or spending tokens; never raises for it."""
