@@ -41,7 +41,9 @@ def read_indexed_vectors(told: Any, count: int) -> list[list[float]]:
         places = [each.get("index") for each in told]
         if not _is_order(places):
             raise faults.fault(faults.BAD_VECTORS)
-        told = [each for _, each in sorted(zip(places, told, strict=True), key=lambda pair: pair[0])]
+        told = [
+            each for _, each in sorted(zip(places, told, strict=True), key=lambda pair: pair[0])
+        ]
     return read_vectors([each.get("embedding") for each in told], count)
 
 
