@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sgoped.memory.bodies import overlapping
@@ -24,6 +24,9 @@ MAX_BATCH_FILES = 64
 MAX_BATCH_TEXTS = 64
 LAYOUT = "passages-1"
 
+# Pid, path, what ``stat`` said before it was read, passages.
+File = tuple[int, str, Stat, list[Place]]
+
 log = logging.getLogger(__name__)
 
 
@@ -32,11 +35,11 @@ class Batch:
     """Some files, and the texts of theirs that have no vector yet.
 
     Attributes:
-        files: Pid, path, what ``stat`` said before reading, passages.
+        files: As they were read.
         texts: By hash.
     """
 
-    files: list[tuple[int, str, Stat, list[Place]]] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
     texts: dict[bytes, str] = field(default_factory=dict)
 
 
@@ -87,14 +90,14 @@ class Embedding:
         if mark is not None:
             self.model, self.nearest = mark.model, Nearest(mark.dimensions)
             if mark.layout != self._layout:
-                self._store.begin(self._mark(mark.dimensions), keep_vectors=True)
+                self._store.begin(replace(mark, layout=self._layout), keep_vectors=True)
             self._drop_files(self._load_files(self.nearest))
         self._queue(pid for pid in self._table.with_content() if pid not in self._known)
 
     def _load_files(self, nearest: Nearest) -> list[str]:
         """Take in the files that are as they were; the paths of the others."""
         others: list[str] = []
-        some: list[tuple[int, str, Stat, list[Place]]] = []
+        some: list[File] = []
         for path, stat, places in self._store.files():
             pid = self._table.find(path)
             if pid is None or self._stat(pid) != stat:
@@ -107,9 +110,7 @@ class Embedding:
         self._take_in(nearest, some)
         return others
 
-    def _take_in(
-        self, nearest: Nearest, files: Sequence[tuple[int, str, Stat, list[Place]]]
-    ) -> None:
+    def _take_in(self, nearest: Nearest, files: Sequence[File]) -> None:
         hashes = {place.hash for _, _, _, places in files for place in places}
         vectors = self._store.vectors(hashes)
         for pid, path, stat, places in files:
@@ -138,16 +139,13 @@ class Embedding:
         except IndexError:
             return None
 
-    def _mark(self, dimensions: int) -> VectorMark:
-        return VectorMark(self.model, dimensions, self._layout)
-
     def begin_afresh(self, model: str, dimensions: int) -> None:
         """Forget all vectors: those that come now are another model's."""
         log.info("passages are embedded with %s, in %d dimensions", model, dimensions)
-        self.model = model
-        self._store.begin(self._mark(dimensions))
-        self.nearest = Nearest(dimensions)
         self._forget_known()
+        self._store.begin(VectorMark(model, dimensions, self._layout))
+        self.nearest = Nearest(dimensions)
+        self.model = model
 
     def renew(self) -> None:
         """Forget everything: ``vectors.db`` is damaged.
@@ -155,8 +153,8 @@ class Embedding:
         Raises:
             sqlite3.Error, OSError: The disk does not allow it.
         """
-        self.model, self.nearest = "", None
         self._forget_known()
+        self.model, self.nearest = "", None
         self._store.renew()
 
     def _forget_known(self) -> None:
@@ -223,8 +221,8 @@ class Embedding:
                     if text.strip()
                 ]
                 if not places:
-                    self._queued.discard(pid)
                     self._known[pid] = (path, stat)
+                    self._queued.discard(pid)
                     continue
                 batch.files.append((pid, path, stat, places))
                 self._has_orphans = True
@@ -252,22 +250,25 @@ class Embedding:
 
     def finish(self, batch: Batch) -> None:
         """Let the files of a batch be found, of which every passage has its vector now."""
-        nearest, done = self.nearest, []
+        nearest = self.nearest
         if nearest is None:
             self.put_back(batch)
             return
-        hashes = {place.hash for *_, places in batch.files for place in places}
-        vectors = self._store.vectors(hashes)
-        for pid, path, stat, places in batch.files:
-            self._queued.discard(pid)
-            if self._table.path(pid) != path or self._stat(pid) != stat:
-                self._queue([pid] if self._stat(pid) else ())
-            elif self._put(nearest, pid, places, vectors):
-                self._known[pid] = (path, stat)
-                done.append((path, stat, places))
-            else:
-                self._queue([pid])
-        self._store.save_files(done)
+        vectors = self._store.vectors(
+            {place.hash for *_, places in batch.files for place in places}
+        )
+        done: list[File] = []
+        for file in batch.files:
+            pid, path, stat, places = file
+            is_same = self._table.path(pid) == path and self._stat(pid) == stat
+            if is_same and self._put(nearest, pid, places, vectors):
+                done.append(file)
+        self._store.save_files(file[1:] for file in done)
+        self._known.update({pid: (path, stat) for pid, path, stat, _ in done})
+        self._queued.difference_update(pid for pid, *_ in done)
+        others = [pid for pid, *_ in batch.files if pid in self._queued]
+        self._queued.difference_update(pid for pid in others if self._stat(pid) is None)
+        self._waiting.extend(pid for pid in others if pid in self._queued)
 
 
 def _keep(texts: dict[bytes, str], text: str) -> bytes:

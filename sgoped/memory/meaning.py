@@ -42,6 +42,8 @@ FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 300.0
 # A file that was moved is gone for a moment; its vectors are kept for longer.
 ORPHAN_SECONDS = 30.0
+# Anything will do to learn how many dimensions a model has.
+INTRODUCTION = "Hello"
 # A model that was replaced under its name answers in other dimensions from now on.
 ODD_ANSWERS = 3
 STORE_ERRORS = (sqlite3.Error, OSError, LookupError, ValueError, TypeError, struct.error)
@@ -78,6 +80,7 @@ class Meaning:
         self._executor = executor
         self.orphan_seconds = ORPHAN_SECONDS
         self._changed: set[int] = set()
+        self._looked_at: set[int] = set()
         self._wake = asyncio.Event()
         self._loaded = False
         self._problem = ""
@@ -91,7 +94,8 @@ class Meaning:
     def status(self) -> EmbeddingStatus:
         """How far finding by meaning is."""
         known, waiting = self._embedding.known_count, self._embedding.waiting_count
-        busy = not self._loaded or waiting or self._changed
+        looking = not self._loaded or self._changed or self._looked_at
+        busy = looking or waiting or self._has_other_model
         model, problem = self._name, self._problem
         try:
             model = self._embedder.model_id()
@@ -164,16 +168,39 @@ class Meaning:
         """Do the most pressing thing, or wait for one."""
         pause = self._paused_until - time.monotonic()
         if self._changed:
-            changed, self._changed = self._changed, set()
-            await self._call(lambda: self._embedding.look_at(changed))
-        elif self._embedding.waiting_count and pause <= 0:
-            await self._do_batch()
-        elif self._embedding.waiting_count:
+            self._looked_at, self._changed = self._changed, set()
+            try:
+                await self._call(lambda: self._embedding.look_at(self._looked_at))
+            except Exception:
+                self._changed |= self._looked_at
+                raise
+            finally:
+                self._looked_at = set()
+        elif pause > 0 and (self._embedding.waiting_count or self._has_other_model):
             await self._sleep(pause)
+        elif self._has_other_model:
+            await self._meet_other_model()
+        elif self._embedding.waiting_count:
+            await self._do_batch()
         elif self._problem and self._embedding.nearest is not None:
             self._problem, self._failures = "", 0
         elif not await self._sleep(self.orphan_seconds if self._embedding.has_orphans else None):
             await self._call(self._embedding.drop_orphans)
+
+    @property
+    def _has_other_model(self) -> bool:
+        """Whether the vectors that are kept are not those of the model that is there now."""
+        try:
+            return self._embedding.model not in ("", self._embedder.model_id())
+        except SgopedError:
+            return False
+
+    async def _meet_other_model(self) -> None:
+        """Begin afresh once the other model answers: until then the old vectors are kept."""
+        answer = await self._passages.ask([INTRODUCTION])
+        if not answer.dimensions:
+            raise ServiceError("The model refuses whatever it is given")
+        await self._agree(answer.model, answer.dimensions)
 
     async def _sleep(self, seconds: float | None) -> bool:
         """Whether something happened before the time was over."""

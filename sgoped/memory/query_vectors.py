@@ -46,7 +46,7 @@ class QueryVectors:
         self._clock = clock
         self._kept: OrderedDict[tuple[str, str], Vector] = OrderedDict()
         self._asked: dict[tuple[str, str], asyncio.Task[Vector | None]] = {}
-        self._late = 0
+        self._late: asyncio.Task[Vector | None] | None = None
         self._failures = 0
         self._closed_until = 0.0
 
@@ -56,7 +56,8 @@ class QueryVectors:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        if self._late or self._clock() < self._closed_until:
+        is_late = self._late is not None and not self._late.done()
+        if is_late or self._clock() < self._closed_until:
             return None
         task = self._asked.get(key)
         if task is None:
@@ -65,12 +66,8 @@ class QueryVectors:
         done, _ = await asyncio.wait({task}, timeout=self._wait_seconds)
         if done:
             return None if task.cancelled() else task.result()
-        self._late += 1
-        task.add_done_callback(self._has_come)
+        self._late = task
         return None
-
-    def _has_come(self, _: asyncio.Task[Vector | None]) -> None:
-        self._late -= 1
 
     def cancel(self) -> None:
         """Leave all questions that are not answered."""

@@ -197,10 +197,10 @@ class FakeUpstream:
 
     def _facts(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path == "/api/tags":
-            listed = [{"name": name, "model": name} for name in self.models]
-            bert = {"details": {"family": "nomic-bert"}}
-            embedding = [{"name": name, "model": name} | bert for name in self.embedding_models]
-            return {"models": [*listed, *embedding]}
+            listed: list[dict[str, Any]] = [{"name": name, "model": name} for name in self.models]
+            bert: dict[str, Any] = {"details": {"family": "nomic-bert"}}
+            listed += [{"name": name, "model": name} | bert for name in self.embedding_models]
+            return {"models": listed}
         if path == "/v1/models":
             listed = [{"id": name, "object": "model"} | self._length(name) for name in self.models]
             return {"object": "list", "data": listed}
