@@ -236,6 +236,7 @@ def test_other_programs_variables_are_no_concern(
         "SGOPED_ALLOWED_HOSTS=evil.example",
         "SGOPED_ALLOWED_ORIGINS=http://evil.example",
         "SGOPED_MAX_VERSIONS_BYTES=1",
+        "SGOPED_EMBEDDING_MODEL=evil/model",
     ],
 )
 def test_a_working_directory_cannot_expose_files_or_throw_versions_away(
