@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sgoped.errors import TooLarge
 from sgoped.memory.bodies import overlapping
 from sgoped.memory.document import Kind
 from sgoped.memory.nearest import Nearest, quantise
@@ -22,6 +23,7 @@ from sgoped.memory.vectors import HASH_BYTES, Place, Stat, VectorMark, VectorSto
 
 MAX_BATCH_FILES = 64
 MAX_BATCH_TEXTS = 64
+MAX_VECTOR_BYTES = 512 * 2**20
 LAYOUT = "passages-1"
 
 # Pid, path, what ``stat`` said before it was read, passages.
@@ -55,6 +57,7 @@ class Embedding:
     Attributes:
         model: Whose vectors are held; empty when none are.
         nearest: The vectors; ``None`` likewise.
+        max_bytes: How much memory the vectors may take.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Embedding:
         self._has_orphans = True
         self.model = ""
         self.nearest: Nearest | None = None
+        self.max_bytes = MAX_VECTOR_BYTES
 
     @property
     def known_count(self) -> int:
@@ -202,7 +206,13 @@ class Embedding:
     # -- what waits
 
     def next_batch(self) -> Batch:
-        """Read the files that come next; one with every vector needs no text."""
+        """Read the files that come next; one with every vector needs no text.
+
+        Raises:
+            TooLarge: There is no room for more vectors.
+        """
+        if self.nearest is not None and self.nearest.size_bytes >= self.max_bytes:
+            raise TooLarge(f"the vectors of more files take more than {self.max_bytes >> 20} MiB")
         batch = Batch()
         with BodyReader(self._root, self._max_index_bytes) as reader:
             while self._waiting and len(batch.files) < MAX_BATCH_FILES:

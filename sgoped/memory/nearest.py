@@ -57,6 +57,11 @@ class Nearest:
         """How many passages there are."""
         return len(self._lengths) - len(self._free)
 
+    @property
+    def size_bytes(self) -> int:
+        """How much memory the vectors take that are there."""
+        return len(self) * self.dimensions
+
     def put(self, pid: int, passages: Sequence[tuple[int, int, bytes]]) -> None:
         """Take in a file: first line, number of lines and vector, as ``quantise`` makes it.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HASH_BYTES = 16
 ASKED_AT_ONCE = 500
+PAGE_ROWS = 1000
 
 _STAT = struct.Struct("<Qqq Q")
 _PLACE = struct.Struct(f"<II{HASH_BYTES}s")
@@ -107,13 +108,20 @@ class VectorStore:
 
     def files(self) -> Iterator[tuple[str, Stat, list[Place]]]:
         """Every whole file row: the path, what ``stat`` said, the passages."""
-        rows = self._database.run_blocking(
-            lambda connection: connection.execute("select * from file").fetchall()
-        )
-        for path, packed, checksum in rows:
+        for path, packed, checksum in self._pages("file", "path"):
             if zlib.crc32(packed, zlib.crc32(path)) == checksum:
                 stat, places = _unpack(packed)
                 yield os.fsdecode(path), stat, places
+
+    def _pages(self, table: str, key: str) -> Iterator[tuple[bytes, bytes, int]]:
+        """All rows, some at a time, so that neither memory nor anybody's turn is taken for long."""
+        query = f"select * from {table} where {key} > ? order by {key} limit {PAGE_ROWS}"  # noqa: S608 - our names
+        last = b""
+        while rows := self._fetch(query, [last]):
+            yield from rows
+            if rows[-1][0] <= last:
+                raise ValueError("the rows are out of order")
+            last = rows[-1][0]
 
     def vectors(self, hashes: Collection[bytes]) -> dict[bytes, bytes]:
         """What is kept for these hashes, as far as it is whole."""
@@ -166,10 +174,7 @@ class VectorStore:
     def drop_orphans(self) -> int:
         """Forget the vectors that no file has a passage for; how many there were."""
         used = {place.hash for _, _, places in self.files() for place in places}
-        kept = self._database.run_blocking(
-            lambda connection: connection.execute("select hash from vector").fetchall()
-        )
-        orphans = [(key,) for (key,) in kept if key not in used]
+        orphans = [(key,) for key, _, _ in self._pages("vector", "hash") if key not in used]
         if orphans:
             self._database.run_blocking(
                 lambda connection: connection.executemany(

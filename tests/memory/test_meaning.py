@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -371,3 +373,20 @@ async def test_a_missing_numpy_is_told(
         status = world.memory.embedding_status()
         assert status.state == "waiting: numpy is not installed, which compares vectors"
         assert await world.found("roses") == ["notes/roses.md"]
+
+
+def test_without_the_setting_numpy_is_not_imported() -> None:
+    code = "import sys, sgoped.app; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+async def test_more_vectors_than_there_is_room_for_are_told_and_the_rest_found_by_words(
+    tmp_path: Path, root: Path, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sgoped.memory.embedding.MAX_VECTOR_BYTES", 96)
+    write(root, {f"many/{number}.txt": f"Number {number}." for number in range(100)})
+    async with opened_world(tmp_path, upstream) as world:
+        status = await world.until(lambda status: status.state.startswith("waiting: the vectors"))
+        assert 0 < status.embedded < status.total == 100 + len(FILES)
+        assert "many/77.txt" in await world.found("77")
