@@ -90,6 +90,7 @@ class Embedding:
 
     def load(self) -> None:
         """Take up what is kept and still true, and queue all other files."""
+        self._known.clear()
         mark = self._store.mark()
         if mark is not None:
             self.model, self.nearest = mark.model, Nearest(mark.dimensions)

@@ -96,7 +96,7 @@ class Meaning:
         known, waiting = self._embedding.known_count, self._embedding.waiting_count
         looking = not self._loaded or self._changed or self._looked_at
         busy = looking or waiting or self._has_other_model
-        model, problem = self._name, self._problem
+        model, problem = self._name, self._problem or self._queries.problem
         try:
             model = self._embedder.model_id()
         except SgopedError as failure:
@@ -129,7 +129,6 @@ class Meaning:
 
     async def run(self) -> None:
         """Embed for ever."""
-        await self._guarded(self._load)
         while True:
             await self._guarded(self._advance)
 
@@ -158,24 +157,15 @@ class Meaning:
         self._failures += 1
         self._paused_until = time.monotonic() + min(MAX_PAUSE_SECONDS, seconds)
 
-    async def _load(self) -> None:
-        try:
-            await self._call(self._embedding.load)
-        finally:
-            self._loaded = True
-
     async def _advance(self) -> None:
         """Do the most pressing thing, or wait for one."""
         pause = self._paused_until - time.monotonic()
-        if self._changed:
-            self._looked_at, self._changed = self._changed, set()
-            try:
-                await self._call(lambda: self._embedding.look_at(self._looked_at))
-            except Exception:
-                self._changed |= self._looked_at
-                raise
-            finally:
-                self._looked_at = set()
+        if not self._loaded:
+            await asyncio.sleep(max(0.0, pause))
+            await self._call(self._embedding.load)
+            self._loaded = True
+        elif self._changed:
+            await self._look_at_changed()
         elif pause > 0 and (self._embedding.waiting_count or self._has_other_model):
             await self._sleep(pause)
         elif self._has_other_model:
@@ -186,6 +176,16 @@ class Meaning:
             self._problem, self._failures = "", 0
         elif not await self._sleep(self.orphan_seconds if self._embedding.has_orphans else None):
             await self._call(self._embedding.drop_orphans)
+
+    async def _look_at_changed(self) -> None:
+        self._looked_at, self._changed = self._changed, set()
+        try:
+            await self._call(lambda: self._embedding.look_at(self._looked_at))
+        except Exception:
+            self._changed |= self._looked_at
+            raise
+        finally:
+            self._looked_at = set()
 
     @property
     def _has_other_model(self) -> bool:
@@ -227,6 +227,7 @@ class Meaning:
         keys = list(batch.texts)
         for start in range(0, len(keys), REQUEST_TEXTS):
             await self._indexer.until_idle()
+            await self._look_at_changed()
             some = keys[start : start + REQUEST_TEXTS]
             started = time.monotonic()
             answer = await self._passages.ask([batch.texts[key] for key in some])
@@ -325,9 +326,10 @@ async def open_meaning(
             executor=executor,
         )
         meaning.orphan_seconds = orphan_seconds
+        stack.callback(setattr, indexer, "on_contents", indexer.on_contents)
+        indexer.on_contents = meaning.note
         work = background(embed=meaning.run(), services=_hear_of_services(bus, meaning))
         await stack.enter_async_context(work)
-        indexer.on_contents = meaning.note
         memory.use_meaning(meaning.similar_to, meaning.status)
         stack.callback(memory.use_meaning, None, EmbeddingStatus)
         yield

@@ -26,6 +26,9 @@ Vector = list[float]
 class QueryVectors:
     """Asks ``embedder``; loop thread only.
 
+    Attributes:
+        problem: Why the last query has no vector; empty when it has one.
+
     Args:
         embedder: Who is asked.
         tasks: Where questions live; ``cancel`` before it is left.
@@ -49,6 +52,7 @@ class QueryVectors:
         self._late: asyncio.Task[Vector | None] | None = None
         self._failures = 0
         self._closed_until = 0.0
+        self.problem = ""
 
     async def vector(self, text: str, model: str) -> Vector | None:
         """The vector of ``text`` by ``model``; ``None`` when it cannot be had in time."""
@@ -67,6 +71,7 @@ class QueryVectors:
         if done:
             return None if task.cancelled() else task.result()
         self._late = task
+        self.problem = "the model has not answered a query in time"
         return None
 
     def cancel(self) -> None:
@@ -77,6 +82,7 @@ class QueryVectors:
     def try_again(self) -> None:
         """Ask the next time: something suggests that the service is back."""
         self._closed_until = 0.0
+        self.problem = ""
 
     async def _ask(self, key: tuple[str, str]) -> Vector | None:
         model, text = key
@@ -85,13 +91,17 @@ class QueryVectors:
                 return None
             [vector] = await self._embedder.embed([text])
         except Exception as error:  # noqa: BLE001 - the edge of a task; a plug-in may raise any
-            if not isinstance(error, SgopedError):
+            if isinstance(error, SgopedError):
+                self.problem = error.message
+            else:
+                self.problem = "embedding failed; see the log"
                 log_unexpected("embedding a query", error)
             pause = FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 16)
             self._failures += 1
             self._closed_until = self._clock() + min(MAX_PAUSE_SECONDS, pause)
             return None
         self._failures = 0
+        self.problem = ""
         self._kept[key] = vector
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)

@@ -6,13 +6,14 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sgoped.memory import EmbeddingStatus, Passage
+from sgoped.memory.vectors import Place, Stat, VectorStore
 from tests.fakes.meanings import in_dimensions
 from tests.fakes.scripts import Script
 from tests.fakes.upstream import FakeUpstream
@@ -92,6 +93,7 @@ async def test_without_the_service_the_answers_are_exactly_those_of_the_words(
         await upstream.stop()
         fresh = {query: f"{query} notatall" for query in QUERIES}
         down = {query: await world.memory.search(longer) for query, longer in fresh.items()}
+        assert world.memory.embedding_status().state.startswith("waiting: Connection")
     async with opened(tmp_path) as memory:
         assert down == {query: await memory.search(longer) for query, longer in fresh.items()}
 
@@ -390,3 +392,37 @@ async def test_more_vectors_than_there_is_room_for_are_told_and_the_rest_found_b
         status = await world.until(lambda status: status.state.startswith("waiting: the vectors"))
         assert 0 < status.embedded < status.total == 100 + len(FILES)
         assert "many/77.txt" in await world.found("77")
+
+
+FULL = sqlite3.OperationalError("database or disk is full")
+MALFORMED = sqlite3.DatabaseError("database disk image is malformed")
+
+
+@pytest.mark.parametrize("failure", [FULL, MALFORMED])
+async def test_what_the_disk_does_to_vectors_is_told_and_mended(
+    tmp_path: Path,
+    root: Path,
+    upstream: FakeUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: sqlite3.Error,
+) -> None:
+    failures = [failure]
+    save_files = VectorStore.save_files
+
+    def failing(store: VectorStore, files: Iterable[tuple[str, Stat, Sequence[Place]]]) -> None:
+        if failures:
+            raise failures.pop()
+        save_files(store, files)
+
+    async with opened_world(tmp_path, upstream) as world:
+        await world.until_ready()
+        upstream.requests.clear()
+        monkeypatch.setattr(VectorStore, "save_files", failing)
+        write(root, {"notes/new.md": "The motor of the pump.\n"})
+        await world.memory.refresh()
+        await world.until(lambda status: status.state.startswith("waiting: the vectors cannot"))
+        assert await world.found("roses") == ["notes/roses.md"]
+        await world.until_ready()
+        again = len(FILES) if failure is MALFORMED else 0
+        assert len(upstream.embedded) == again + len(["new.md", "roses"])
+        assert set((await world.found("car"))[:2]) == {"notes/new.md", "notes/garage.md"}

@@ -82,8 +82,10 @@ async def test_after_a_failure_nobody_is_asked_for_a_pause_that_grows(desk: Desk
         assert len(desk.embedding.asked) == asked
         desk.now += 0.2
         pause *= 2
+    assert desk.vectors.problem == "down"
     desk.embedding.failure = None
     assert await desk.ask("back") == [4.0, 1.0]
+    assert desk.vectors.problem == ""
     desk.embedding.failure = ServiceError("down")
     assert await desk.ask("again") is None
     desk.embedding.failure = None
