@@ -14,7 +14,7 @@ from sgoped.memory.content_filter import ContentFilter
 from sgoped.memory.content_query import MAX_QUERY_CHARS, ContentQuery, parse_query
 from sgoped.memory.document import Document
 from sgoped.memory.feedback import PASSAGES, expand, wants_feedback
-from sgoped.memory.fusion import CANDIDATES, fuse
+from sgoped.memory.fusion import CANDIDATES, FILE_WEIGHT, SUBJECT_WEIGHT, fuse
 from sgoped.memory.reading import BodyReader
 from sgoped.memory.relevance import Plan, make_completing_plan, make_plan
 from sgoped.memory.snippets import SNIPPET_LINES, make_snippet
@@ -172,6 +172,7 @@ class Searcher:
                     limit=limit,
                     per_file=per_file,
                     depth=depth,
+                    weight=SUBJECT_WEIGHT if wants_feedback(plan) else FILE_WEIGHT,
                 )
             return _passages(reader, hits, plan, max_lines)
 

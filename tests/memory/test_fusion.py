@@ -24,6 +24,7 @@ def fused(
         limit=10,
         per_file=1,
         depth=100,
+        weight=0.7,
     )
     return [hit.pid for hit in found]
 
@@ -81,6 +82,7 @@ def test_passages_of_one_file_are_told_apart_where_several_are_wanted() -> None:
         limit=10,
         per_file=2,
         depth=100,
+        weight=0.7,
     )
     assert [(hit.pid, hit.line_start) for hit in found] == [(1, 11), (1, 1), (2, 1)]
     once = fuse(
@@ -90,5 +92,6 @@ def test_passages_of_one_file_are_told_apart_where_several_are_wanted() -> None:
         limit=10,
         per_file=1,
         depth=9,
+        weight=0.3,
     )
     assert [(hit.pid, hit.line_start) for hit in once] == [(1, 1), (2, 1)]
