@@ -1,7 +1,7 @@
 """The vectors of all passages in memory, and which of them are nearest to one; imports numpy.
 
 A vector is kept in eight bits a number, scaled to its largest: 77 MB for 100,000 passages of 768
-numbers, which are compared with another one exactly, all of them, in about 20 ms on one core. numpy
+numbers, which are compared with another one exactly, all of them, in 20 to 40 ms on one core. numpy
 lets go of the interpreter meanwhile. How near is told in standard deviations above the mean of all,
 because cosines of one model say nothing beside those of another.
 """
