@@ -18,7 +18,7 @@ from sgoped.chat import open_chat, open_enricher
 from sgoped.config import Settings
 from sgoped.events import Bus
 from sgoped.llm import open_registry
-from sgoped.memory import open_memory
+from sgoped.memory import open_meaning, open_memory
 from sgoped.paths import Paths
 from sgoped.redaction import Redactor, redacted_logs
 from sgoped.state import open_state
@@ -46,7 +46,7 @@ def create_app(settings: Settings, paths: Paths) -> web.Application:
     app[DOCUMENT] = Document(ROUTES)
     add_routes(app)
     app.on_response_prepare.append(add_headers)
-    app.cleanup_ctx.extend([logs, state, memory, registry, actions, enricher, chat, saves])
+    app.cleanup_ctx.extend([logs, state, memory, registry, meaning, actions, enricher, chat, saves])
     app.on_shutdown.append(end_live_connections)
     return app
 
@@ -92,6 +92,24 @@ async def registry(app: web.Application) -> AsyncIterator[None]:
         app[keys.SETTINGS], app[keys.STATE], app[keys.BUS], redactor=app[keys.REDACTOR]
     ) as opened:
         app[keys.REGISTRY] = opened
+        yield
+
+
+async def meaning(app: web.Application) -> AsyncIterator[None]:
+    """Finding by meaning, where a model for it is named; between the two who ignore each other."""
+    settings = app[keys.SETTINGS]
+    if not settings.embedding_model:
+        yield
+        return
+    async with open_meaning(
+        app[keys.MEMORY],
+        app[keys.PATHS].vectors_db,
+        app[keys.BUS],
+        app[keys.REGISTRY].embedder(settings.embedding_model),
+        name=settings.embedding_model,
+        wait_seconds=settings.embedding_wait_seconds,
+        max_index_bytes=settings.max_index_bytes,
+    ):
         yield
 
 

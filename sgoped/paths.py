@@ -77,6 +77,11 @@ class Paths:
         return self.cache_dir / "catalogue.db"
 
     @property
+    def vectors_db(self) -> Path:
+        """The vectors of passages, for finding by meaning; disposable."""
+        return self.cache_dir / "vectors.db"
+
+    @property
     def index_dir(self) -> Path:
         """The index of names and bodies; disposable."""
         return self.cache_dir / "index"

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from scripts.benchmarks.__main__ import choose
 from scripts.benchmarks.figures import FIGURES
 from scripts.benchmarks.finding import Fzf, Substring
+from scripts.benchmarks.latent import Latent, noise
 from scripts.benchmarks.plot import RESULTS
 from scripts.benchmarks.plot import main as plot
 from scripts.benchmarks.queries import (
@@ -486,3 +487,23 @@ def test_figures_are_measured_end_to_end(home: Path, tmp_path: Path) -> None:
     assert len(list(made.iterdir())) == 1  # the folders of paths, kept for the next run
     run("scripts.benchmarks", "--clean")
     assert not list(made.iterdir())
+
+
+def test_words_of_the_same_company_are_near_in_the_latent_space() -> None:
+    texts = [
+        *("the engine of the automobile needs oil", "an automobile has wheels and an engine"),
+        *("the engine of the car needs wheels", "a car with oil in its engine"),
+        *("roses and tulips bloom in the garden", "water the garden of tulips in spring"),
+        *("roses like water in spring", "prune roses in the garden"),
+    ]
+    one, other = Latent(texts, 2), Latent(texts, 2)
+
+    def near(first: str, second: str) -> float:
+        pair = one.vector(first), one.vector(second)
+        product = sum(x * y for x, y in zip(*pair, strict=True))
+        return product / math.hypot(*pair[0]) / math.hypot(*pair[1])
+
+    assert near("car", "automobile") > 0.9
+    assert abs(near("car", "tulips")) < 0.3
+    assert one.vector("an automobile") == other.vector("an automobile")
+    assert one.vector("xyzzy") == noise("xyzzy", one.dimensions)

@@ -256,6 +256,7 @@ def test_other_programs_variables_are_no_concern(
         "SGOPED_MAX_VERSIONS_BYTES=1",
         "SGOPED_CONTEXT=auto",
         "SGOPED_FALLBACK_MODELS=evil/m",
+        "SGOPED_EMBEDDING_MODEL=evil/model",
     ],
 )
 def test_a_working_directory_cannot_expose_files_or_throw_versions_away(

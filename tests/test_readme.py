@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 def shown_default(value: object) -> str:
     match value:
-        case None | ():
+        case None | () | "":
             return ""
         case bool():
             return f"`{str(value).lower()}`"

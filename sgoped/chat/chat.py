@@ -11,7 +11,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from sgoped.actions import ActionRegistry
-from sgoped.background import background
+from sgoped.background import background, task_group
 from sgoped.chat.acting import Order, act, execute
 from sgoped.chat.answering import Desk, Question, answer, choose_model
 from sgoped.chat.context import Attachment
@@ -315,7 +315,7 @@ async def open_chat(
     keeper = Keeper(RunRecords(state), settings.max_kept_runs)
     desk = Desk(memory, registry, settings, later=later)
     try:
-        async with background(keep=keeper.keep()), _in_group() as tasks:
+        async with background(keep=keeper.keep()), task_group() as tasks:
             conversations = Conversations(state, memory, bus, tasks)
             await conversations.interrupt(await _recovered(keeper, bus))
             chat = Chat(desk, actions, bus, tasks, keeper=keeper, conversations=conversations)
@@ -336,19 +336,6 @@ async def _recovered(keeper: Keeper, bus: Bus) -> dict[str, str]:
         if run is not None:
             texts[run_id] = run.text
     return texts
-
-
-@asynccontextmanager
-async def _in_group() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A task group whose block fails as it would without one."""
-    failure: Exception | None = None
-    async with asyncio.TaskGroup() as tasks:
-        try:
-            yield tasks
-        except Exception as error:  # noqa: BLE001 - raised again outside of the group, unwrapped
-            failure = error
-    if failure is not None:
-        raise failure
 
 
 async def execute_action(

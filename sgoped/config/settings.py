@@ -107,6 +107,10 @@ def _stripped(value: Any) -> Any:
     return value.strip() or None if isinstance(value, str) else value
 
 
+def _stripped_text(value: Any) -> Any:
+    return "" if value is None else value.strip() if isinstance(value, str) else value
+
+
 def _http_url(value: str) -> SplitResult:
     url = urlsplit(value)
     _ = url.port  # raises for a port that is none
@@ -295,6 +299,16 @@ class Settings(BaseSettings):
     )
     default_model: Annotated[str | None, BeforeValidator(_empty_is_none)] = Field(
         None, validation_alias="DEFAULT_MODEL", description="The model to use unless one is named"
+    )
+
+    embedding_model: Annotated[str, BeforeValidator(_stripped_text)] = Field(
+        "",
+        max_length=400,
+        description="Find by meaning as well, with this model; the files' text is sent to its "
+        "service; empty: off",
+    )
+    embedding_wait_seconds: Seconds = Field(
+        0.4, description="For the meaning of a query; a search does not wait longer for it"
     )
 
     @field_validator("*", mode="before")

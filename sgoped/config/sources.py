@@ -40,7 +40,7 @@ _NOT_FROM_WORKING_DIRECTORY = frozenset(
     {
         *("home", "memory_dir", "host", "token", "check_peer_uid"),
         *("allowed_hosts", "allowed_origins", "max_versions_bytes", "max_kept_runs", "context"),
-        "fallback_models",
+        *("fallback_models", "embedding_model"),
     }
 )
 _CLIENT_VARIABLES = frozenset({"SGOPED_URL", "SGOPED_SERVICE_KEY"})

@@ -55,6 +55,10 @@ def check_index_health(subject: Subject) -> Iterator[Finding]:
     if repair:
         what = f"on {_when(repair)} something was made again: {repair['reason']}"
         yield Finding(Topic.INDEX, "index_repaired", Severity.NOTE, what, where)
+    embedding = index.get("embedding", {}).get("state", "")
+    if embedding.startswith("waiting: "):
+        what = f"files are found by words, not by meaning: {embedding.removeprefix('waiting: ')}"
+        yield Finding(Topic.INDEX, "embedding_waits", Severity.NOTE, what, where)
     if index.get("verified") and not index.get("checked", True):
         what = "the daemon has not read through the index yet; that comes soon after its start"
         yield Finding(Topic.INDEX, "index_unchecked", Severity.NOTE, what, where)

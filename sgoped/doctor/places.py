@@ -144,6 +144,7 @@ def _everything(paths: Paths) -> list[_Seen]:
         (paths.data_dir, "state.db*"),
         (paths.data_dir, "state.partial*"),
         (paths.cache_dir, "catalogue.db*"),
+        (paths.cache_dir, "vectors.db*"),
     ):
         files += sorted(directory.glob(names))
     for path in files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sgoped.llm.choice import ModelChoice
+from sgoped.llm.embedding import ModelEmbedder
 from sgoped.llm.registry import Registry, open_registry
 from sgoped.llm.service import Service, ServiceConfig, Timeouts
 from sgoped.llm.types import (
@@ -22,6 +23,7 @@ __all__ = [
     "Finished",
     "Message",
     "ModelChoice",
+    "ModelEmbedder",
     "ModelHealth",
     "ModelInfo",
     "ReasoningDelta",

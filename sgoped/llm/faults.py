@@ -43,6 +43,11 @@ ENDED_EARLY = (
 TOO_LARGE = ("service_bad_answer", "The service sent more at once than can be read")
 EMPTY = ("service_empty", "The service finished without writing anything")
 TOO_LONG = ("prompt_too_long", "The prompt is longer than the model can take: send less with it")
+BAD_VECTORS = (
+    "service_bad_vectors",
+    "The service did not answer with one usable vector for each text",
+)
+CANNOT_EMBED = ("model_cannot_embed", "This model cannot embed texts: choose another one")
 REPORTED = ("service_failed", "The service reported an error instead of an answer")
 
 _BY_TYPE: tuple[tuple[type[BaseException], tuple[str, str]], ...] = (
@@ -93,6 +98,10 @@ _BY_WORDS: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
     (
         ("does not support chat", "not a chat model"),
         ("model_cannot_chat", "This model cannot chat: choose another one"),
+    ),
+    (
+        ("does not support embedding",),
+        CANNOT_EMBED,
     ),
     (
         ("stream_options",),

@@ -10,8 +10,9 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 
 from sgoped.errors import ServiceError
+from sgoped.llm import faults
 from sgoped.llm.capabilities import Capabilities
-from sgoped.llm.service import AskableService
+from sgoped.llm.service import AskableService, EmbeddingService
 from sgoped.llm.types import Finished, Message, ReasoningDelta, StreamEvent, TextDelta
 from sgoped.redaction import Redactor, TextRedactor
 
@@ -81,6 +82,23 @@ class KeylessService:
         with self._keyless_errors():
             told: dict[str, Capabilities] = await tell(models, known)
         return told
+
+    @property
+    def embedding_models(self) -> Sequence[str]:
+        """Of those that only embed, the ones whose names have no key in them."""
+        names: Sequence[str] = getattr(self._service, "embedding_models", ())
+        return [name for name in names if self._redactor.redact(name) == name]
+
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """One vector for each text; see ``EmbeddingService.embed``.
+
+        Raises:
+            ServiceError: It did not tell, or its kind cannot.
+        """
+        if not isinstance(self._service, EmbeddingService):
+            raise faults.fault(faults.CANNOT_EMBED)
+        with self._keyless_errors():
+            return await self._service.embed(model, texts)
 
     @contextmanager
     def _keyless_errors(self) -> Iterator[None]:

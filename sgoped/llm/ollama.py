@@ -1,4 +1,4 @@
-"""Ollama's native wire protocol: ``/api/chat`` as NDJSON, ``/api/tags`` and ``/api/show``.
+"""Ollama's native wire protocol: ``/api/chat`` (NDJSON), ``/api/tags``, ``/api/show``, ``/api/embed``.
 
 Source: Ollama's API reference (docs/api.md of its repository). The native door is used because
 the OpenAI-compatible one cannot set ``num_ctx``: prompts longer than the server's default window
@@ -24,6 +24,7 @@ from sgoped.llm.decode import JsonObject, NDJSONDecoder, whole_number
 from sgoped.llm.service import MAX_MODELS, MAX_NAME_CHARS, ServiceConfig, Timeouts
 from sgoped.llm.transport import Transport
 from sgoped.llm.types import Message, StreamEvent
+from sgoped.llm.vectors import read_vectors
 
 DEFAULT_HOST = "http://localhost:11434"
 MAX_SHOWN = 20
@@ -68,6 +69,7 @@ class OllamaService:
         self._windows: dict[str, int | None] = {}
         self._told: dict[str, Capabilities] = {}
         self._digests: dict[str, str] = {}
+        self.embedding_models: tuple[str, ...] = ()
 
     async def models(self) -> list[str]:
         """The models that are installed, without those that only embed.
@@ -81,7 +83,9 @@ class OllamaService:
             raise faults.fault(faults.NOT_A_SERVICE)
         models = {name: model for model in found if (name := _name(model))}
         self._forget_replaced({name: digest_of(model) for name, model in models.items()})
-        return [name for name, model in models.items() if _chats(model)][:MAX_MODELS]
+        chatting = [name for name, model in models.items() if _chats(model)]
+        self.embedding_models = tuple(name for name in models if name not in chatting)[:MAX_MODELS]
+        return chatting[:MAX_MODELS]
 
     async def stream(
         self, model: str, messages: Sequence[Message], *, context_tokens: int | None = None
@@ -153,6 +157,18 @@ class OllamaService:
         told = from_show(shown, self._windows[model], self._digests.get(model, ""))
         self._told[model] = told
         return told
+
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """One vector for each text; see ``EmbeddingService.embed``.
+
+        Raises:
+            ServiceError: It did not tell.
+        """
+        body: JsonObject = {"model": model, "input": list(texts)}
+        url = self._address.join("/api/embed")
+        return await self._transport.ask_in_thread(
+            url, body, lambda answer: read_vectors(answer.get("embeddings"), len(texts))
+        )
 
     def _forget_replaced(self, digests: dict[str, str]) -> None:
         """A model pulled again under its name may have another window."""

@@ -1,8 +1,8 @@
 """The OpenAI wire protocol, as its own service and the many compatible ones speak it.
 
-Source: OpenAI's API reference, "Chat Completions" (``/chat/completions`` as server-sent events)
-and "Models" (``/models``); the further fields are those of vLLM, llama.cpp, OpenRouter, Mistral
-and DeepSeek.
+Source: OpenAI's API reference, "Chat Completions" (``/chat/completions`` as server-sent events),
+"Models" (``/models``) and "Embeddings" (``/embeddings``); the further fields are those of vLLM,
+llama.cpp, OpenRouter, Mistral and DeepSeek.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sgoped.llm.decode import JsonObject, SSEDecoder, whole_number
 from sgoped.llm.service import MAX_MODELS, MAX_NAME_CHARS, ServiceConfig, Timeouts
 from sgoped.llm.transport import Transport
 from sgoped.llm.types import Message, StreamEvent
+from sgoped.llm.vectors import read_indexed_vectors
 
 OFFICIAL_URL = "https://api.openai.com/v1"
 
@@ -34,8 +35,9 @@ _WINDOW_FIELDS = (
     "n_ctx",
 )
 _WINDOW_HOLDERS = ("meta", "top_provider")
+_EMBEDDING = "text-embedding"
 _NO_CHAT = (
-    "text-embedding",
+    _EMBEDDING,
     "whisper",
     "tts-",
     "dall-e",
@@ -87,6 +89,7 @@ class OpenAIService:
         self._windows: dict[str, int | None] | None = None
         self._told: dict[str, Capabilities] = {}
         self._counts_tokens = True
+        self.embedding_models: tuple[str, ...] = ()
 
     async def models(self) -> list[str]:
         """The models it lists; the chosen ones where it has no list but can chat.
@@ -106,6 +109,8 @@ class OpenAIService:
         models = {name: model for model in found if (name := _name(model))}
         self._windows = {name: window(model) for name, model in models.items()}
         self._told = {name: from_listing(models[name], self._windows[name]) for name in models}
+        embedding = (name for name in models if name.startswith(_EMBEDDING))
+        self.embedding_models = tuple(embedding)[:MAX_MODELS]
         names = [name for name in models if not (self._is_official and name.startswith(_NO_CHAT))]
         return names[:MAX_MODELS]
 
@@ -169,6 +174,18 @@ class OpenAIService:
     ) -> dict[str, Capabilities]:
         """What its list said of ``models``; nothing is asked."""
         return {name: self._told[name] for name in models if name in self._told}
+
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """One vector for each text; see ``EmbeddingService.embed``.
+
+        Raises:
+            ServiceError: It did not tell.
+        """
+        body: JsonObject = {"model": model, "input": list(texts)}
+        url = self._address.join("/embeddings")
+        return await self._transport.ask_in_thread(
+            url, body, lambda answer: read_indexed_vectors(answer.get("data"), len(texts))
+        )
 
     async def _can_chat(self) -> bool:
         """Whether there is a chat end point, asked with a request that it must refuse."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 
+from sgoped.background import task_group
 from sgoped.config import Settings
 from sgoped.errors import InvalidInput, NotFound, ServiceError
 from sgoped.events import Bus, ServiceChanged, SettingsChanged
@@ -25,6 +26,7 @@ from sgoped.llm.choice import ModelChoice
 from sgoped.llm.circuit import Circuit
 from sgoped.llm.completing import completed
 from sgoped.llm.configured import DISABLED, ONLINE, ConfiguredService
+from sgoped.llm.embedding import ModelEmbedder
 from sgoped.llm.guard import Guard
 from sgoped.llm.keyless import KeylessService
 from sgoped.llm.keys import KeyRing, given_key
@@ -44,7 +46,7 @@ MAX_SERVICES = 100
 HEALTH_AGE_SECONDS = 5.0
 DEFAULT_MODEL_KEY = "default_model"
 
-_SERVICE_ID = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,100}")
+_SERVICE_ID = re.compile(r"(?!\.\.?$)[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,100}")
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +120,10 @@ class Registry:
             else catalogue.usable_offer(self._configured, self._default)
         )
         return None if offer is None else self._choice(offer)
+
+    def embedder(self, name: str) -> ModelEmbedder:
+        """Asks the embedding model ``name``, found among the services of each moment."""
+        return ModelEmbedder(name, lambda: self._configured)
 
     async def test(self, kind: str, config: Mapping[str, Any]) -> ServiceTest:
         """Try a configuration without keeping it or spending tokens; never raises for it."""
@@ -279,7 +285,7 @@ class Registry:
             self._bus.publish(ServiceChanged(configured.id, configured.shown_status))
 
     async def _put(self, service_id: str, kind: str, config: Mapping[str, Any]) -> ServiceInfo:
-        if not _SERVICE_ID.fullmatch(service_id) or service_id in (".", ".."):
+        if not _SERVICE_ID.fullmatch(service_id):
             raise InvalidInput("service_id: 1 to 100 characters, no slashes or control characters")
         if service_id not in self._services and len(self._services) >= MAX_SERVICES:
             raise InvalidInput(f"There are {MAX_SERVICES} services already: remove one first")
@@ -302,8 +308,7 @@ class Registry:
         """What a test showed a moment ago, or the service before it at the same place."""
         old = self._services.get(configured.id)
         if old is not None and old.config is not None and configured.config is not None:
-            is_same_place = old.config.address == configured.config.address
-            if is_same_place:
+            if old.config.address == configured.config.address:
                 configured.discovered, configured.capabilities = old.discovered, old.capabilities
             else:
                 self._learned.forget(configured.id)
@@ -372,19 +377,13 @@ async def open_registry(
 ) -> AsyncGenerator[Registry]:
     """Open the registry with one HTTP session and its background probes.
 
-    Args:
-        settings: Time limits and what the environment names.
-        state: Where services and the default model are kept.
-        bus: Told of every change.
-        kinds: The kinds of service; those of the entry points if None.
-        timeouts: Those of the settings if None.
-        redactor: Told of every key; one of the registry's own if None.
+    ``kinds`` are those of the entry points if None, ``timeouts`` those of the settings, and
+    ``redactor`` is one of the registry's own.
     """
     timeouts = timeouts or Timeouts.from_settings(settings)
     if kinds is None:
         kinds = await asyncio.to_thread(load_kinds)
-    failure: Exception | None = None
-    async with open_session(timeouts) as session, asyncio.TaskGroup() as tasks:
+    async with open_session(timeouts) as session, task_group() as tasks:
         registry = Registry(
             settings,
             state,
@@ -398,9 +397,5 @@ async def open_registry(
         try:
             await registry.load()
             yield registry
-        except Exception as error:  # noqa: BLE001 - raised again outside of the group
-            failure = error
         finally:
             registry.stop()
-    if failure is not None:
-        raise failure

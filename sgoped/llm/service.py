@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 import aiohttp
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -156,6 +156,26 @@ class AskableService(Protocol):
 
     async def context_tokens(self, model: str) -> int | None:
         """The model's window, when it can be known.
+
+        Raises:
+            ServiceError: It did not tell.
+        """
+
+
+@runtime_checkable
+class EmbeddingService(Protocol):
+    """What a service may do besides, where its kind can: turn texts into vectors.
+
+    It may also have ``embedding_models``: the names of those that only embed, which ``models``
+    leaves out, as far as it was told them.
+    """
+
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """One vector for each text, in order: of one length, finite, none of it all zero.
+
+        Args:
+            model: Any that the endpoint knows.
+            texts: At least one, none empty.
 
         Raises:
             ServiceError: It did not tell.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import SimpleNamespace
+from typing import TypeVar
 
 import aiohttp
 from yarl import URL
@@ -33,6 +34,8 @@ READ_BUFFER_BYTES = 256 * 2**10
 MAX_FED_BYTES = 16 * 2**10
 MAX_BODY_BYTES = 4 * 2**20
 MAX_ERROR_BODY_BYTES = 16 * 2**10
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +90,22 @@ class Transport:
         Raises:
             ServiceError: There was no such answer.
         """
+        return _whole_object(await self._fetch(method, url, body))
+
+    async def ask_in_thread(
+        self, url: URL, body: JsonObject, read: Callable[[JsonObject], Result]
+    ) -> Result:
+        """What ``read`` makes of the answer to ``body``: as ``ask``, for answers of megabytes.
+
+        They are parsed and read in a thread, where the loop is not held up by it.
+
+        Raises:
+            ServiceError: There was no such answer, or ``read`` refused it.
+        """
+        data = await self._fetch("POST", url, body)
+        return await asyncio.to_thread(lambda: read(_whole_object(data)))
+
+    async def _fetch(self, method: str, url: URL, body: JsonObject | None) -> bytes:
         try:
             async with asyncio.timeout(self._timeouts.request_seconds):
                 response = await self._send(method, url, body)
@@ -99,12 +118,7 @@ class Transport:
             raise faults.from_exception(error) from None
         if len(data) > MAX_BODY_BYTES:
             raise faults.fault(faults.TOO_LARGE)
-        value = parse_object(data)
-        if value is None:
-            raise faults.fault(faults.NOT_A_SERVICE)
-        if value.get("error"):
-            raise faults.from_report(value["error"])
-        return value
+        return data
 
     async def stream(
         self, url: URL, body: JsonObject, answer: Answer
@@ -222,6 +236,15 @@ class Transport:
         if answer.begun:
             return asyncio.get_running_loop().time() + self._timeouts.idle_seconds
         return first_token_deadline
+
+
+def _whole_object(data: bytes) -> JsonObject:
+    value = parse_object(data)
+    if value is None:
+        raise faults.fault(faults.NOT_A_SERVICE)
+    if value.get("error"):
+        raise faults.from_report(value["error"])
+    return value
 
 
 def _last_events(

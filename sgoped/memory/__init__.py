@@ -4,7 +4,9 @@
 ``doctor``, which looks at its folder and its caches without opening it.
 """
 
+from sgoped.memory.answers import Counts, SavedFile, TextFile
 from sgoped.memory.document import ID_PREFIX, Document, Kind, document_id, is_plain, shown
+from sgoped.memory.embedder import Embedder, EmbeddingStatus
 from sgoped.memory.files import Files
 from sgoped.memory.finder import PathHit
 from sgoped.memory.index import IndexBrokenError
@@ -20,7 +22,8 @@ from sgoped.memory.inspection import (
 )
 from sgoped.memory.kept import disagreement
 from sgoped.memory.matcher import LETTERS
-from sgoped.memory.memory import Counts, Memory, SavedFile, TextFile
+from sgoped.memory.meaning import open_meaning
+from sgoped.memory.memory import Memory
 from sgoped.memory.mounts import network_filesystem
 from sgoped.memory.opening import open_memory
 from sgoped.memory.saving import is_temporary
@@ -38,6 +41,8 @@ __all__ = [
     "Catalogue",
     "Counts",
     "Document",
+    "Embedder",
+    "EmbeddingStatus",
     "Entry",
     "FileState",
     "Files",
@@ -61,6 +66,7 @@ __all__ = [
     "is_plain",
     "is_temporary",
     "network_filesystem",
+    "open_meaning",
     "open_memory",
     "read_catalogue",
     "read_index",

@@ -213,21 +213,19 @@ class BodyIndex(SearchIndex):
         for size, pids in _attempts(limit, accepted):
             query = self._builder.build(plan, pids, every=every)
             candidates: list[BodyHit] = self.guard(partial(_fetch, searcher, query, size), [])
-            excluded = self._excluded(searcher, plan, candidates)
+            excluded = self.excluded(plan, candidates)
             hits = _select(candidates, limit, accepts, per_file, excluded)
             if len(hits) >= limit or len(candidates) < size:
                 break
         return hits
 
-    def _excluded(
-        self, searcher: tantivy.Searcher, plan: Plan, candidates: Sequence[BodyHit]
-    ) -> frozenset[int]:
+    def excluded(self, plan: Plan, candidates: Sequence[BodyHit]) -> frozenset[int]:
         """Files of the candidates that hold what is excluded in another passage."""
         if not plan.excluded or not candidates:
             return frozenset()
         pids = sorted({hit.pid for hit in candidates})
         query = self._builder.holding(plan.excluded, pids)
-        return self.guard(partial(_pids_of, searcher, query), frozenset())
+        return self.guard(partial(_pids_of, self.searcher(), query), frozenset())
 
 
 def _pids_of(searcher: tantivy.Searcher, query: Query) -> frozenset[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -76,6 +76,7 @@ class Indexer:
         scanned: Set once the first scan is over, or could not be made.
         unfinished: ``(directory, name)`` of the unfinished saves that the first scan met.
         checked: Whether all bytes of the indexes were read since the start.
+        on_contents: Told of the pids of files whose content was read, or that are gone.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Indexer:
         self.scanned = asyncio.Event()
         self.unfinished: list[tuple[str, str]] = []
         self.checked = False
+        self.on_contents: Callable[[Sequence[int]], None] = lambda pids: None
         self._executor = executor
         self._bus = bus
         self._coalescer = coalescer
@@ -121,6 +123,16 @@ class Indexer:
         self._urgent.append((set(paths), done))
         self._wake.set()
         await done
+
+    async def until_idle(self) -> None:
+        """Wait until nothing waits to be indexed, or indexing is held up."""
+        if self.scanned.is_set() and not (self._scanning or self.worker.has_work):
+            return
+        idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting_for_idle.append(idle)
+        self._wake.set()
+        with suppress(OSError, IndexBrokenError):
+            await idle
 
     async def refresh(self) -> None:
         """Compare the whole folder again; returns once the index equals the disk."""
@@ -293,6 +305,8 @@ class Indexer:
         self._publish(await self.call(lambda: self.worker.step(urgent=urgent)))
 
     def _publish(self, outcome: StepOutcome) -> None:
+        if outcome.pids:
+            self.on_contents(outcome.pids)
         for path in outcome.removed:
             self._bus.publish(FileRemoved(shown(path)))
         for path in outcome.indexed:

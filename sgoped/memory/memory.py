@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from sgoped.errors import NotFound, NotText
+from sgoped.memory.answers import Counts, SavedFile, TextFile
 from sgoped.memory.checks import etag_of, refuse_ignored
 from sgoped.memory.document import (
     Document,
@@ -20,11 +20,12 @@ from sgoped.memory.document import (
     safe_relative_path,
     shown,
 )
+from sgoped.memory.embedder import EmbeddingStatus
 from sgoped.memory.files import Files, Saved
 from sgoped.memory.finder import Finder, PathHit, Recents
 from sgoped.memory.indexer import Indexer, IndexStatus
 from sgoped.memory.labels import label, resolve
-from sgoped.memory.searcher import Passage, Searcher
+from sgoped.memory.searcher import Passage, Searcher, SimilarTo
 from sgoped.memory.snippets import SNIPPET_LINES
 from sgoped.memory.states import FileState, list_states
 from sgoped.memory.textual import decode_text, encode_text
@@ -37,59 +38,12 @@ from sgoped.memory.watcher import WatcherStatus
 INDEX_WAIT_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What is in the memory folder; ``total_items`` is the sum of the others."""
-
-    total_items: int
-    files: int
-    folders: int
-    images: int
-
-
-@dataclass(frozen=True, slots=True)
-class TextFile:
-    """A whole text file.
-
-    Attributes:
-        path: Relative to the memory folder.
-        content: Its text, without a byte order mark.
-        size: Bytes on disk.
-        etag: Names this content; see ``files``.
-        encoding: As ``textual.decode_text`` names it.
-    """
-
-    path: str
-    content: str
-    size: int
-    etag: str
-    encoding: str
-
-
-@dataclass(frozen=True, slots=True)
-class SavedFile:
-    """What a write did.
-
-    Attributes:
-        path: Relative to the memory folder.
-        size: Bytes on disk now.
-        etag: Names the present content; empty after a deletion.
-        created: Whether there was nothing before.
-        version: What the previous content can be restored by; ``None`` when there was none.
-    """
-
-    path: str
-    size: int
-    etag: str
-    created: bool
-    version: str | None
-
-
 class Memory:
     """The short-term memory: its documents, and reading, writing and searching them.
 
     Attributes:
         root: The watched folder.
+        indexer: Keeps the index equal to it; for the parts of the memory.
     """
 
     def __init__(
@@ -106,7 +60,7 @@ class Memory:
         self.root = root
         self._files = files
         self._versions = versions
-        self._indexer = indexer
+        self.indexer = indexer
         self._uses = uses
         self._executor = executor
         self._table = indexer.worker.table
@@ -114,6 +68,7 @@ class Memory:
         self._recents = Recents(indexer.worker, uses)
         self._searcher = Searcher(root, indexer.worker, executor, max_index_bytes)
         self._watcher_status = WatcherStatus("degraded", "starting", time.time())
+        self._embedding_status: Callable[[], EmbeddingStatus] = EmbeddingStatus
 
     # -- what there is
 
@@ -129,7 +84,11 @@ class Memory:
 
     def index_status(self) -> IndexStatus:
         """How far the index is."""
-        return self._indexer.status()
+        return self.indexer.status()
+
+    def embedding_status(self) -> EmbeddingStatus:
+        """How far finding by meaning is."""
+        return self._embedding_status()
 
     def file_states(
         self,
@@ -383,12 +342,19 @@ class Memory:
         Raises:
             StorageError: The folder cannot be read.
         """
-        await self._indexer.refresh()
+        await self.indexer.refresh()
 
     async def _index_now(self, paths: Sequence[str]) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(INDEX_WAIT_SECONDS):
-                await self._indexer.index_now(paths)
+                await self.indexer.index_now(paths)
+
+    def use_meaning(
+        self, similar_to: SimilarTo | None, status: Callable[[], EmbeddingStatus]
+    ) -> None:
+        """Find by meaning from now on, or by words alone; see ``meaning``."""
+        self._searcher.similar_to = similar_to
+        self._embedding_status = status
 
     def note_watcher(self, status: WatcherStatus) -> None:
         """Remember what the watcher says of itself."""

@@ -17,18 +17,22 @@ class StepOutcome:
         more: Whether there is work left.
         indexed: Paths whose present content can now be found, at most ``MAX_TOLD_PATHS``.
         removed: Paths that are gone, likewise.
+        pids: Of all files whose content was read or that are gone.
     """
 
     more: bool = False
     indexed: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    pids: list[int] = field(default_factory=list)
 
-    def tell_indexed(self, path: str) -> None:
-        """Tell that the content of ``path`` can be found."""
-        if len(self.indexed) < MAX_TOLD_PATHS:
+    def tell_read(self, pid: int, path: str, *, found: bool) -> None:
+        """Tell that ``path`` was read, and that its content can be found if it could be."""
+        self.pids.append(pid)
+        if found and len(self.indexed) < MAX_TOLD_PATHS:
             self.indexed.append(path)
 
-    def tell_removed(self, path: str) -> None:
+    def tell_removed(self, pid: int, path: str) -> None:
         """Tell that ``path`` is gone; of hidden files nobody is told."""
+        self.pids.append(pid)
         if len(self.removed) < MAX_TOLD_PATHS and not is_hidden(path.rpartition("/")[2]):
             self.removed.append(path)

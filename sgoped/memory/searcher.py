@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sgoped.memory.bodies import BodyHit
 from sgoped.memory.content_filter import ContentFilter
 from sgoped.memory.content_query import MAX_QUERY_CHARS, ContentQuery, parse_query
 from sgoped.memory.document import Document
 from sgoped.memory.feedback import PASSAGES, expand, wants_feedback
+from sgoped.memory.fusion import CANDIDATES, FILE_WEIGHT, SUBJECT_WEIGHT, fuse
 from sgoped.memory.reading import BodyReader
 from sgoped.memory.relevance import Plan, make_completing_plan, make_plan
 from sgoped.memory.snippets import SNIPPET_LINES, make_snippet
 from sgoped.memory.worker import IndexWorker
+
+if TYPE_CHECKING:
+    from sgoped.memory.nearest import Similarities
 
 # Larger files take too long to read only to see what they are about.
 MAX_FEEDBACK_BYTES = 200_000
 MAX_COMPLETED_WORDS = 16
 
 Result = TypeVar("Result")
+Compare = Callable[[], "Similarities | None"]
+SimilarTo = Callable[[str], Awaitable[Compare | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,12 @@ class Passage:
 
 
 class Searcher:
-    """Answers content queries."""
+    """Answers content queries.
+
+    Attributes:
+        similar_to: Tells how near passages are to a text, or that nobody can; ``None`` when
+            nothing is found by meaning.
+    """
 
     def __init__(
         self, root: Path, worker: IndexWorker, executor: ThreadPoolExecutor, max_index_bytes: int
@@ -57,6 +68,7 @@ class Searcher:
         self._worker = worker
         self._executor = executor
         self._max_index_bytes = max_index_bytes
+        self.similar_to: SimilarTo | None = None
 
     async def search(
         self,
@@ -68,7 +80,10 @@ class Searcher:
         per_file: int = 1,
         max_lines: int = SNIPPET_LINES,
     ) -> list[Passage]:
-        """The passages that answer ``query`` best, best first.
+        """The passages that answer ``query`` best, best first, by its words and its meaning.
+
+        Where nobody tells the meaning these are exactly those that the words find. A phrase that
+        is demanded has no meaning beside its words.
 
         Args:
             query: Words, phrases, exclusions and filters; see ``content_query``. Exclusions and
@@ -81,8 +96,11 @@ class Searcher:
         """
         if limit <= 0:
             return []
+        parsed, compare = parse_query(query, path, ext), None
+        if self.similar_to is not None and parsed.words:
+            compare = await self.similar_to(" ".join((parsed.words, *parsed.phrases)))
         return await self._run(
-            lambda: self._search(parse_query(query, path, ext), limit, per_file, max_lines)
+            lambda: self._search(parsed, limit, per_file, max_lines, compare=compare)
         )
 
     async def content_hits(
@@ -115,12 +133,19 @@ class Searcher:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _search(
-        self, query: ContentQuery, limit: int, per_file: int, max_lines: int
+        self,
+        query: ContentQuery,
+        limit: int,
+        per_file: int,
+        max_lines: int,
+        *,
+        compare: Compare | None,
     ) -> list[Passage]:
         bodies, table = self._worker.bodies, self._worker.table
         plan = make_plan(query, bodies.vocabulary(), bodies.terms)
         if plan.empty:
             return []
+        similar = compare() if compare is not None and not plan.phrases else None
         files = ContentFilter(table, query)
         accepted = files.accepted if files.narrows else None
 
@@ -134,7 +159,21 @@ class Searcher:
                     (hit.score, "\n".join(reader.lines(hit, MAX_FEEDBACK_BYTES))) for hit in best
                 ]
                 plan = expand(plan, texts, bodies.vocabulary(), bodies.terms)
-            hits = search(plan, limit, per_file)
+            if similar is None:
+                hits = search(plan, limit, per_file)
+            else:
+                depth = max(CANDIDATES, 2 * limit)
+                near = similar.best(depth, files.accepts, per_file)
+                excluded = bodies.excluded(plan, near)
+                hits = fuse(
+                    search(plan, depth, per_file),
+                    [hit for hit in near if hit.pid not in excluded],
+                    similar.of,
+                    limit=limit,
+                    per_file=per_file,
+                    depth=depth,
+                    weight=SUBJECT_WEIGHT if wants_feedback(plan) else FILE_WEIGHT,
+                )
             return _passages(reader, hits, plan, max_lines)
 
     def _complete(self, query: str, limit: int, skip_pids: Collection[int]) -> list[Passage]:

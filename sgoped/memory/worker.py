@@ -194,7 +194,7 @@ class IndexWorker:
         for pid, path in difference.removed:
             self._kept_names.drop(pid)
             self._kept_bodies.drop(pid)
-            self._outcome.tell_removed(path)
+            self._outcome.tell_removed(pid, path)
         added = [(pid, found[0]) for pid in difference.added if (found := seen(pid))]
         self._deferred.update(added, [pid for pid, _ in difference.removed])
         if urgent:
@@ -322,8 +322,7 @@ class IndexWorker:
         elif body.kind is not Kind.BINARY and not was_visible:
             self._recognised.append(pid)
             self._deferred.update([(pid, path)], ())
-        if body.status is not FileStatus.FAILED:
-            self._outcome.tell_indexed(path)
+        self._outcome.tell_read(pid, path, found=body.status is not FileStatus.FAILED)
 
     def _commit(self) -> None:
         dirty = self.names.dirty or self.bodies.dirty

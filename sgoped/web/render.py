@@ -118,7 +118,7 @@ def watcher_json(memory: Memory) -> WatcherReply:
 
 def index_json(memory: Memory) -> IndexStatusReply:
     """How far the index is."""
-    status = memory.index_status()
+    status, embedding = memory.index_status(), memory.embedding_status()
     repair = status.last_repair
     return {
         "generation": status.generation,
@@ -130,4 +130,10 @@ def index_json(memory: Memory) -> IndexStatusReply:
         "problem_since": status.problem_since,
         "checked": status.checked,
         "last_repair": {"reason": repair.reason, "at": repair.at} if repair else None,
+        "embedding": {
+            "model": embedding.model,
+            "state": embedding.state,
+            "embedded": embedding.embedded,
+            "total": embedding.total,
+        },
     }

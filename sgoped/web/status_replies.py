@@ -67,6 +67,15 @@ class RepairReply(TypedDict):
     at: UnixSeconds
 
 
+class EmbeddingReply(TypedDict):
+    """How far finding by meaning is; files are counted."""
+
+    model: str
+    state: Annotated[str, Field(description="`off`, `working`, `ready`, or `waiting: ` and why.")]
+    embedded: int
+    total: int
+
+
 class IndexStatusReply(TypedDict):
     """How far the index is."""
 
@@ -83,6 +92,7 @@ class IndexStatusReply(TypedDict):
     last_repair: Annotated[
         RepairReply | None, Field(description="When an index was made again since the start.")
     ]
+    embedding: EmbeddingReply
 
 
 class StateReply(TypedDict):

@@ -23,6 +23,7 @@ GOOD: dict[str, dict[str, object]] = {
         "verified": True,
         "checked": True,
         "last_repair": None,
+        "embedding": {"model": "", "state": "off", "embedded": 0, "total": 0},
     },
 }
 
@@ -75,6 +76,8 @@ def test_a_folder_that_was_away_for_a_while_is_told(sick: Home, start_daemon: St
 def test_what_is_wrong_with_the_index_is_told(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert told(check_index_health, home, "index") == {}
+    waits = {"model": "a/b", "state": "waiting: Connection failed", "embedded": 0, "total": 9}
+    assert told(check_index_health, home, "index", embedding=waits) == {"embedding_waits": "note"}
     assert told(check_index_health, home, "index", checked=False) == {"index_unchecked": "note"}
     assert told(check_index_health, home, "index", checked=False, verified=False) == {}
     full = {"problem": "the disk is full", "problem_since": 1.0}

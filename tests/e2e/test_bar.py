@@ -122,6 +122,10 @@ Index::
     caches damaged: same answers        test_damaged_caches_cost_time_only
                                         test_damaged_caches_change_no_answer
                                         test_caches_taken_away_from_a_running_daemon_are_made_again
+    meaning, and without it: words      test_a_file_is_found_by_its_meaning_only_while_the_service_is_there
+                                        test_a_kill_in_the_midst_of_embedding_costs_a_request
+                                        test_suggestions_are_as_they_were_and_do_not_wait
+    vectors damaged: same answers       test_a_damaged_file_of_vectors_costs_time_only
     flipped index files                 test_every_flipped_bit_is_found
                                         test_a_flipped_bit_is_found_while_the_index_is_used
     state.db garbled                    test_a_damaged_file_is_kept_aside_and_the_newest_backup_takes_its_place

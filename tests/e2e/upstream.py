@@ -90,6 +90,11 @@ class Upstream:
         return list(self._server.requests)
 
     @property
+    def embedded(self) -> list[str]:
+        """Every text that vectors were asked of, oldest first."""
+        return self._server.embedded
+
+    @property
     def prompts(self) -> list[str]:
         """What models were sent, oldest first."""
         return [prompt_of(chat.body) for chat in self._server.chats]

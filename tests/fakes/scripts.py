@@ -35,7 +35,7 @@ class Script:
         fault: One of ``EARLY_FAULTS`` or ``LATE_FAULTS``, or empty.
         fault_at: After how many chunks.
         fault_times: For how many requests; 0 for ever.
-        fault_on: Which requests: of ``chat``, ``models``, ``show``.
+        fault_on: Which requests: of ``chat``, ``models``, ``show``, ``embed``.
         error_body: The text that comes with an HTTP status or as an error in the stream.
         retry_after: The header that comes with 429 and 503; empty for none.
         quirks: Of ``QUIRKS``.

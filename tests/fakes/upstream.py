@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests.fakes.meanings import meaning_of
 from tests.fakes.scripts import EARLY_FAULTS, Dialect, Script, counting, script_from
 
 HUGE_LINE_BYTES = 5 * 2**20
@@ -50,6 +51,9 @@ class FakeUpstream:
         windows: Context windows by model.
         shown: By model, what else Ollama's ``/api/show`` and the list of ``/v1/models`` tell of it.
         digests: By model, what Ollama's list tells it from another version by.
+        embedding_models: What else it has, which only embeds.
+        embed: Gives the vector of a text.
+        spoil: Changes the list of vectors (of OpenAI's objects) of an answer; ``None``: nothing.
         key: Refuse (401) who does not send it; empty for everybody.
         requests: All that came, without the control route's.
         live_streams: How many answers are being given.
@@ -68,6 +72,9 @@ class FakeUpstream:
         self.windows: dict[str, int] = {"alpha:latest": 32768}
         self.shown: dict[str, dict[str, Any]] = {}
         self.digests: dict[str, str] = {}
+        self.embedding_models: list[str] = ["nomic:latest"]
+        self.embed: Callable[[str], list[float]] = meaning_of
+        self.spoil: Callable[[list[Any]], Any] | None = None
         self.key = ""
         self.requests: list[Recorded] = []
         self.live_streams = 0
@@ -91,6 +98,12 @@ class FakeUpstream:
     def chats(self) -> list[Recorded]:
         """The requests that spend tokens."""
         return [request for request in self.requests if request.path.endswith(("chat", "ions"))]
+
+    @property
+    def embedded(self) -> list[str]:
+        """Every text that vectors were asked of, oldest first."""
+        asked = (request for request in self.requests if _embeds(request.path))
+        return [str(text) for request in asked for text in request.body["input"]]
 
     async def start(self) -> None:
         """Listen; on the same port as before."""
@@ -154,12 +167,28 @@ class FakeUpstream:
         path = request.path
         is_chat = path.endswith(("/chat", "/completions"))
         question = "chat" if is_chat else "show" if path.endswith("/show") else "models"
-        script = self._script_for(question)
+        script = self._script_for("embed" if _embeds(path) else question)
         if is_chat:
             return await self._chat(request, counting(script, body), body)
+        if script.gate_at == -1 and _embeds(path) and "embed" in script.fault_on:
+            await self._gate.wait()
         if script.fault in EARLY_FAULTS:
             return await self._early(request, script, Dialect("openai"), "")
+        if _embeds(path):
+            return self._vectors(path, body)
         return web.json_response(self._facts(path, body))
+
+    def _vectors(self, path: str, body: dict[str, Any]) -> web.StreamResponse:
+        model = str(body.get("model"))
+        if not {model, f"{model}:latest"} & {*self.models, *self.embedding_models}:
+            return web.json_response({"error": f"model {model!r} not found"}, status=404)
+        found: list[Any] = [self.embed(text) for text in body["input"]]
+        if path == "/v1/embeddings":
+            found = [{"index": index, "embedding": vector} for index, vector in enumerate(found)]
+        told = self.spoil(found) if self.spoil else found
+        if path == "/v1/embeddings":
+            return web.json_response({"object": "list", "data": told})
+        return web.json_response({"model": model, "embeddings": told})
 
     def _script_for(self, question: str) -> Script:
         if not self.script.fault or question not in self.script.fault_on:
@@ -172,7 +201,10 @@ class FakeUpstream:
 
     def _facts(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path == "/api/tags":
-            return {"models": [self._tag(name) for name in self.models]}
+            listed: list[dict[str, Any]] = [self._tag(name) for name in self.models]
+            bert: dict[str, Any] = {"details": {"family": "nomic-bert"}}
+            listed += [{"name": name, "model": name} | bert for name in self.embedding_models]
+            return {"models": listed}
         if path == "/v1/models":
             listed = [{"id": name, "object": "model"} | self._length(name) for name in self.models]
             data = [each | self.shown.get(str(each["id"]), {}) for each in listed]
@@ -182,10 +214,6 @@ class FakeUpstream:
             window = self.windows.get(str(body.get("model")))
             facts |= {"llama.context_length": window} if window else {}
             return {"model_info": facts, **self.shown.get(str(body.get("model")), {})}
-        if path == "/api/embed":
-            return {"model": body.get("model"), "embeddings": [[0.6, 0.8]]}
-        if path == "/v1/embeddings":
-            return {"object": "list", "data": [{"index": 0, "embedding": [0.6, 0.8]}]}
         raise web.HTTPNotFound(text="404 page not found")
 
     def _tag(self, name: str) -> dict[str, str]:
@@ -323,6 +351,10 @@ class FakeUpstream:
                 "closed_by_client": self.closed_by_client,
             }
         )
+
+
+def _embeds(path: str) -> bool:
+    return path in ("/api/embed", "/v1/embeddings")
 
 
 def _reset_connection(request: web.Request) -> None:
