@@ -18,7 +18,7 @@ from sgoped.chat.events import (
     RunEvent,
     UsageTold,
 )
-from sgoped.chat.log import Kept, RunLog
+from sgoped.chat.log import AtOnce, Kept, RunLog
 from sgoped.errors import SgopedError
 from sgoped.unexpected import log_unexpected
 
@@ -172,6 +172,16 @@ class Run:
             elif isinstance(event, Told):
                 self._told[type(event)] = event
 
+    def push(self, content: Content) -> None:
+        """Append content, of which followers hear by the ``hand_over`` that is to follow."""
+        if self._end is None:
+            self._log.push(content)
+            self._hold(content)
+
+    def hand_over(self) -> None:
+        """Let followers have what was pushed."""
+        self._log.hand_over()
+
     def say(self, text: str) -> None:
         """Append a piece of the answer, unless it is empty."""
         if text:
@@ -194,7 +204,9 @@ class Run:
 
     # -- for who follows it
 
-    async def follow(self, after: int = 0) -> AsyncGenerator[Sequence[tuple[int, RunEvent]], None]:
+    async def follow(
+        self, after: int = 0, at_once: AtOnce | None = None
+    ) -> AsyncGenerator[Sequence[tuple[int, RunEvent]], None]:
         """Yield batches of numbered events until the end, which is the last of them.
 
         The run waits while a follower is too far behind. When the last one leaves before the
@@ -204,8 +216,10 @@ class Run:
         Args:
             after: Number of the event (from 1) behind which to begin; events that are no
                 longer kept are left out.
+            at_once: Takes events in the moment in which they are made, while the follower waits
+                for more, or says that it cannot; what it takes is not yielded.
         """
-        ticket = self._log.join(self._resumed(after))
+        ticket = self._log.join(self._resumed(after), at_once)
         self._wait_no_more()
         try:
             while not self._is_over(ticket):
