@@ -181,7 +181,8 @@ async def test_whatever_the_interleaving_every_reader_sees_every_event(
 
 
 async def test_who_waits_is_handed_what_was_pushed_in_that_moment() -> None:
-    log, taken = RunLog(), []
+    log = RunLog()
+    taken: list[tuple[int, RunEvent]] = []
 
     def take(batch: Sequence[tuple[int, RunEvent]]) -> bool:
         taken.extend(batch)
