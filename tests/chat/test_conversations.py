@@ -398,7 +398,7 @@ async def test_an_export_is_a_file_that_replaces_none(served: World) -> None:
     again = await served.chat.conversations.export("c", "talks/one.md")
     assert (again.path, (served.root / "talks/one.md").read_text()) == ("talks/one.md", text)
     assert (await served.chat.conversations.export("c", "talks/one.md")).path != again.path
-    for path in ("../out.md", "/etc/x", ".hidden.md"):
+    for path in ("../out.md", str(served.root.parent / "x.md"), ".hidden.md"):
         with pytest.raises(PathRefused):
             await served.chat.conversations.export("c", path)
     with pytest.raises(NotFound):
