@@ -1,7 +1,7 @@
 """``Keeper``: writes runs into ``state.db`` while they are made, and finds them again.
 
-A run is written when it starts, then at most about once a second together with all others that
-live, and when it ends; so a kill costs about a second of text. Runs that lived then are found as
+A run is written when it starts, then at most about twice a second together with all others that
+live, and when it ends; so a kill costs about half a second of text. Runs that lived then are found as
 ``live`` by the next start, which gives them their end.
 """
 
@@ -18,7 +18,7 @@ from sgoped.errors import StorageError
 from sgoped.state import LIVE, RunRecords
 from sgoped.unexpected import log_unexpected
 
-SAVE_SECONDS = 1.0
+SAVE_SECONDS = 0.5
 PAUSE_SECONDS = 0.2
 MAX_UNSAVED_BYTES = 16 * 1024 * 1024
 MAX_UNSAVED_RUNS = 50
