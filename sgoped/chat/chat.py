@@ -200,10 +200,12 @@ class Chat:
         own = [run for run in self._live.values() if run.info.conversation_id == conversation_id]
         for run in own:
             run.cancel(CONVERSATION_DELETED)
-        await self.conversations.delete(conversation_id)
-        await self._keeper.forget_conversation(conversation_id)
-        for run in own:  # they may not have come to their end yet
-            await self._keeper.forget(run.id)
+        self._keeper.let_go(conversation_id)
+        try:
+            await self.conversations.delete(conversation_id)
+        finally:
+            self._keeper.write_anew(conversation_id)
+            self._desk.summaries.forget(conversation_id)
 
     async def execute(
         self,

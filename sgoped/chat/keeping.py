@@ -145,19 +145,23 @@ class Keeper:
         deleted = self._records is not None and await self._records.delete(run_id)
         return deleted or held is not None
 
-    async def forget_conversation(self, conversation_id: str) -> None:
-        """Forget the ended runs of a conversation for good.
+    def let_go(self, conversation_id: str) -> None:
+        """Forget the runs of a conversation that is about to be deleted, and write none of them."""
+        for run_id in self._ids_of(conversation_id):
+            del self._held[run_id]
 
-        Raises:
-            StorageError: They cannot be deleted.
-        """
-        held = [each.run for each in self._held.values()]
-        live = {run.id for run in held if run.end is None}
-        found = {run.id for run in held if run.info.conversation_id == conversation_id}
-        if self._records is not None:
-            found.update(await self._records.ids_of(conversation_id))
-        for run_id in found - live:
-            await self.forget(run_id)
+    def write_anew(self, conversation_id: str) -> None:
+        """Write what began in a conversation while it was deleted, with what was written of it."""
+        for run_id in self._ids_of(conversation_id):
+            self._held[run_id] = _Held(self._held[run_id].run)
+        self._due.set()
+
+    def _ids_of(self, conversation_id: str) -> list[str]:
+        return [
+            run_id
+            for run_id, each in self._held.items()
+            if each.run.info.conversation_id == conversation_id
+        ]
 
     async def _end_interrupted(self, records: RunRecords) -> list[str]:
         ids = [row.id for row in await records.listed(-1, LIVE)]

@@ -81,6 +81,16 @@ async def test_a_summary_is_not_made_again_while_the_next_turns_fit() -> None:
     assert third.compacted > first.compacted
 
 
+async def test_summaries_are_forgotten_with_their_conversation() -> None:
+    service, summaries = Said(texts=["A summary."]), Summaries()
+    other = tuple(Turn(turn.role, f"Else: {turn.text}") for turn in talk(40))
+    await fit_history(talk(40), 800, choice(service), summaries, conversation_id="c")
+    await fit_history(other, 800, choice(service), summaries, conversation_id="d")
+    summaries.forget("c")
+    assert summaries.longest(talk(40)) is None
+    assert summaries.longest(other) is not None
+
+
 @pytest.mark.parametrize("fields", [{"failure": None, "texts": []}, {"texts": ["word " * 3000]}])
 async def test_without_a_summary_of_use_the_first_sentences_stand_for_it(
     fields: dict[str, Any],
