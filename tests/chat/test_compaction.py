@@ -197,6 +197,18 @@ async def test_files_of_earlier_turns_go_along_again_where_there_is_room(small: 
     assert small.sent().count("the old file") == small.sent().count("the new file") == 1
 
 
+async def test_a_file_that_is_gone_is_not_taken_for_another_whose_path_ends_likewise(
+    small: World,
+) -> None:
+    await small.serve()
+    await small.write({"private/plan.md": "nobody spoke of this one\n"})
+    events = await ask(small, Question("and now?", history=talk(2, ("plan.md",))))
+    told = told_in(events)
+    assert told.items == ()
+    assert "plan.md, referred to earlier, is left out" in told.notes[0]
+    assert "nobody spoke of" not in small.sent()
+
+
 async def test_files_of_earlier_turns_give_way_to_those_of_the_message(small: World) -> None:
     await small.serve()
     await small.write({"old.md": "old line\n" * 3000, "new.md": "new line\n" * 3000})
