@@ -240,6 +240,22 @@ async def test_with_none_to_be_kept_nothing_is_on_the_disk(state: State, tmp_pat
     assert await keeper.find("r") is None
 
 
+async def test_what_is_not_to_be_kept_is_never_written(state: State, tmp_path: Path) -> None:
+    keeper = Keeper(RunRecords(state), 10)
+    run = new_run("r", message="a secret")
+    keeper.hold(run, keep=False)
+    speak(run, "a secret")
+    await keeper.save()
+    assert await keeper.find("r") is run
+    run.finish(Completed(1.0))
+    keeper.note_end()
+    await keeper.save()
+    assert await keeper.find("r") is None
+    assert await keeper.listed(10) == []
+    for file in (path for path in tmp_path.rglob("*") if path.is_file()):
+        assert b"a secret" not in file.read_bytes()
+
+
 async def test_without_a_disk_only_the_last_few_are_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
