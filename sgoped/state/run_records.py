@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sgoped.state.erasing import note_deletion
+from sgoped.state.texts import storable
 
 if TYPE_CHECKING:
     from sqlite_utils import Database as Tables
@@ -197,7 +198,7 @@ def _save(connection: sqlite3.Connection, change: RunChange) -> None:
         "(select coalesce(sum(length(events)), 0) from run_page where run_id = ?))",
         (
             *(row.id, row.started_at, row.state, row.info, row.end, row.last_event),
-            *(change.told, change.text, _size(change), row.id),
+            *(change.told, storable(change.text), _size(change), row.id),
         ),
     )
 

@@ -375,6 +375,18 @@ async def test_a_pasted_message_is_kept_by_its_beginning(state: State) -> None:
     assert len(row.info) < MAX_MESSAGE_CHARS + 1000
 
 
+async def test_a_text_that_is_no_utf8_is_no_damage(state: State) -> None:
+    run = new_run("r")
+    speak(run, "the file \udcff.md")
+    run.finish(Completed(1.0))
+    keeper = Keeper(RunRecords(state), 10)
+    await kept(keeper, run)
+    assert state.problem == ""
+    found = await keeper.find("r")
+    assert found is not None
+    assert found.text == "the file ?.md"
+
+
 async def test_what_cannot_be_read_is_left_out_and_hides_no_other(state: State) -> None:
     keeper = Keeper(RunRecords(state), 10)
     for run_id in ("good", "odd", "live"):
