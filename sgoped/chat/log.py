@@ -19,9 +19,9 @@ from sgoped.chat.pages import Page, pack
 
 MAX_UNREAD_BYTES = 256 * 1024
 MAX_KEPT_BYTES = 1024 * 1024
-PAGE_BYTES = 64 * 1024
+PAGE_BYTES = 32 * 1024
 
-_EVENT_BYTES = 128
+_EVENT_BYTES = 200
 
 AtOnce = Callable[[Sequence[tuple[int, RunEvent]]], bool]
 

@@ -19,6 +19,7 @@ from sgoped.chat.events import (
     UsageTold,
 )
 from sgoped.chat.log import AtOnce, Kept, RunLog
+from sgoped.chat.said import Said
 from sgoped.errors import SgopedError
 from sgoped.unexpected import log_unexpected
 
@@ -27,7 +28,6 @@ STOPPED = "Stopped."
 LEFT = "Nobody follows this answer any more."
 SHUTTING_DOWN = "sgoped is shutting down."
 UNFOLLOWED_SECONDS = 60.0
-MAX_TEXT_CHARS = 2**20
 
 Told = ContextTold | Citations | UsageTold
 
@@ -80,8 +80,7 @@ class Run:
         self._unfollowed: asyncio.TimerHandle | None = None
         self._reason = ""
         self._kept = ""
-        self._said: list[str] = []
-        self._said_chars = 0
+        self._said = Said()
         self._told: dict[type[Told], Told] = {}
 
     @classmethod
@@ -93,7 +92,7 @@ class Run:
         run.interrupted = state == "interrupted"
         run._end = end
         run._told = {type(event): event for event in told}
-        run._said = [text]
+        run._said = Said(text)
         return run
 
     @property
@@ -114,7 +113,7 @@ class Run:
     @property
     def text(self) -> str:
         """What was answered up to now, without any thinking; at most ``MAX_TEXT_CHARS`` of it."""
-        return "".join(self._said)[:MAX_TEXT_CHARS]
+        return self._said.text
 
     @property
     def told(self) -> tuple[Told, ...]:
@@ -137,7 +136,7 @@ class Run:
     @property
     def kept_bytes(self) -> int:
         """About how much memory its events and its text take."""
-        return self._log.kept_bytes + 2 * self._said_chars
+        return self._log.kept_bytes + self._said.kept_bytes
 
     def kept(self, after: int = 0) -> Kept:
         """What of its events is kept; see ``RunLog.kept``."""
@@ -258,10 +257,9 @@ class Run:
 
     # -- inside
 
-    def _hold(self, event: Content) -> None:
-        if event.part == "answer" and self._said_chars < MAX_TEXT_CHARS:
-            self._said.append(event.text)
-            self._said_chars += len(event.text)
+    def _hold(self, content: Content) -> None:
+        if content.part == "answer":
+            self._said.add(content.text)
 
     def _resumed(self, after: int) -> int:
         """Behind which event to begin for who has seen ``after``.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sgoped.chat import Attachment, Cancelled, ChatRequest, Completed, Failed
-from sgoped.chat.run import MAX_TEXT_CHARS
+from sgoped.chat.said import MAX_TEXT_CHARS
 from sgoped.errors import Conflict, InvalidInput, NotFound, PathRefused, StorageError
 from sgoped.events import ConversationChanged
 from sgoped.state import MessageRow
