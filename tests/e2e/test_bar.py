@@ -199,6 +199,7 @@ Life cycle::
     a kill loses no message             test_a_kill_after_a_message_was_accepted_does_not_lose_it
                                         test_a_damaged_file_costs_no_conversation_that_was_backed_up
     a deleted conversation is nowhere   test_what_is_deleted_is_in_no_file_any_more
+                                        test_what_is_deleted_while_the_daemon_goes_on_is_in_no_file_at_once
                                         test_what_is_deleted_is_in_no_byte_of_the_file_its_log_and_the_backups
                                         test_a_deletion_that_was_killed_half_way_is_finished_by_the_next_start
     kill storm: index equals disk       test_a_storm_of_kills_loses_and_tears_nothing
