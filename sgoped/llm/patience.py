@@ -11,7 +11,7 @@ import asyncio
 import aiohttp
 
 # While a follower is waited for, what was read stays; the rest can wait in the socket.
-MAX_READ_BYTES = 128 * 2**10
+MAX_READ_BYTES = 64 * 2**10
 
 
 class Patience:
