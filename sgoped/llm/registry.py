@@ -233,6 +233,7 @@ class Registry:
             learned=self._learned,
             guard=configured.guard,
             known_tokens=configured.capabilities.get(offer.name, UNKNOWN).window,
+            is_local=configured.is_local,
         )
 
     async def _restored(
