@@ -195,6 +195,22 @@ async def test_only_text_that_a_search_would_show_is_sent(
         assert sorted(upstream.embedded) == sorted(FILES.values())
 
 
+async def test_what_is_ignored_while_the_model_works_is_not_sent_any_more(
+    tmp_path: Path, root: Path, upstream: FakeUpstream, dialect: str
+) -> None:
+    write(root, {f"private/{number}.txt": f"SECRET {number}" for number in range(50)})
+    upstream.behave(Script(gate_at=-1, fault_on=("embed",)))
+    async with opened_world(tmp_path, upstream, dialect) as world:
+        await upstream.until(lambda: bool(upstream.embedded))
+        sent = len(upstream.embedded)
+        write(root, {".sgopedignore": "private/\n"})
+        await world.memory.refresh()
+        upstream.open_gate()
+        await world.until_ready()
+        assert not [text for text in upstream.embedded[sent:] if "SECRET" in text]
+        assert set(FILES.values()) <= set(upstream.embedded)
+
+
 async def test_another_model_starts_afresh_and_the_former_vectors_are_gone(
     tmp_path: Path, root: Path, upstream: FakeUpstream, dialect: str
 ) -> None:
