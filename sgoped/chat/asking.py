@@ -138,7 +138,8 @@ class _Asking:
                 lambda _: room_for_history(message, sources, self._unavailable, window)
             )
             turns, summaries = self._question.history, self._desk.summaries
-            history = await fit_history(turns, room, self._choice, summaries)
+            owner = self._run.info.conversation_id
+            history = await fit_history(turns, room, self._choice, summaries, conversation_id=owner)
 
         def work(should_stop: Callable[[], bool]) -> Prompt:
             return assemble(

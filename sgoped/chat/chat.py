@@ -47,6 +47,7 @@ class ChatRequest:
         knowledge_filename: The name that the person gave for what the action makes.
         conversation_id: The conversation to go on with; empty: the message stands alone.
         durable: Whether the client may leave and come back to the run.
+        keep: Whether the run may be written to the disk; else it is forgotten at its end.
         context: ``auto`` to look through memory for what bears on the message, ``given`` not to;
             None leaves it to the settings.
     """
@@ -59,6 +60,7 @@ class ChatRequest:
     knowledge_filename: str | None = None
     conversation_id: str = ""
     durable: bool = False
+    keep: bool = True
     context: Literal["auto", "given"] | None = None
 
 
@@ -133,7 +135,7 @@ class Chat:
             run.finish(Failed(problem, time.time()))
         else:
             self._begin(run, self._work(run, request, order))
-        self._keeper.hold(run)
+        self._keeper.hold(run, keep=request.keep)
         return run
 
     def stop(self, stream_id: str, message: str = STOPPED) -> bool:
@@ -200,10 +202,12 @@ class Chat:
         own = [run for run in self._live.values() if run.info.conversation_id == conversation_id]
         for run in own:
             run.cancel(CONVERSATION_DELETED)
-        await self.conversations.delete(conversation_id)
-        await self._keeper.forget_conversation(conversation_id)
-        for run in own:  # they may not have come to their end yet
-            await self._keeper.forget(run.id)
+        self._keeper.let_go(conversation_id)
+        try:
+            await self.conversations.delete(conversation_id)
+        finally:
+            self._keeper.write_anew(conversation_id)
+            self._desk.summaries.forget(conversation_id)
 
     async def execute(
         self,

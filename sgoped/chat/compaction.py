@@ -34,7 +34,7 @@ class Summaries:
 
     def __init__(self, max_kept: int = MAX_KEPT) -> None:
         self._max_kept = max_kept
-        self._kept: OrderedDict[bytes, History] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[History, str]] = OrderedDict()
 
     def longest(self, turns: Sequence[Turn]) -> tuple[int, History] | None:
         """The kept summary of the longest beginning of ``turns``, and how many turns that is."""
@@ -45,13 +45,19 @@ class Summaries:
         if best is None:
             return None
         self._kept.move_to_end(best[1])
-        return best[0], self._kept[best[1]]
+        return best[0], self._kept[best[1]][0]
 
-    def keep(self, turns: Sequence[Turn], summary: History) -> None:
-        """Keep the summary of exactly these turns."""
-        self._kept[_keys(turns)[-1]] = summary
+    def keep(self, turns: Sequence[Turn], summary: History, conversation_id: str = "") -> None:
+        """Keep the summary of exactly these turns, until its conversation is forgotten."""
+        self._kept[_keys(turns)[-1]] = (summary, conversation_id)
         while len(self._kept) > self._max_kept:
             self._kept.popitem(last=False)
+
+    def forget(self, conversation_id: str) -> None:
+        """Keep none of a conversation any more."""
+        for key, (_, owner) in list(self._kept.items()):
+            if owner == conversation_id:
+                del self._kept[key]
 
 
 async def fit_history(
@@ -59,6 +65,8 @@ async def fit_history(
     room_tokens: int,
     choice: ModelChoice,
     summaries: Summaries,
+    *,
+    conversation_id: str = "",
     seconds: float = COMPACTION_SECONDS,
 ) -> History:
     """A conversation within ``room_tokens`` estimated tokens.
@@ -80,13 +88,13 @@ async def fit_history(
     start = split_history(turns, (room_tokens - short) * 2 // 3)
     summary = await _summary(turns[:start], short, choice, known, seconds)
     if summary is not None:
-        summaries.keep(turns[:start], summary)
+        summaries.keep(turns[:start], summary, conversation_id)
         fitted = _with_summary(turns, start, summary)
         if fitted is not None and fitted.tokens <= room_tokens:
             return fitted
     start = split_history(turns, room_tokens - short)
     summary = extract_history(turns[:start], short)
-    summaries.keep(turns[:start], summary)
+    summaries.keep(turns[:start], summary, conversation_id)
     return replace(summary, turns=tuple(turns[start:]))
 
 

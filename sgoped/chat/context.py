@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sgoped.errors import InvalidInput, SgopedError
+from sgoped.errors import InvalidInput, NotFound, SgopedError
 from sgoped.memory import Document, Kind, Memory
 from sgoped.prompts import ContextSource, Why, find_references, one_line
 
@@ -20,7 +19,6 @@ MAX_EARLIER = 20
 
 _REASON_CHARS = 300
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +126,16 @@ class _Reader:
             document = await self._memory.resolve(reference)
             if await self._add(document, why):
                 self._note_choice(reference, document)
-                await self._record_use(document)
+                self._memory.note_use(document.path)
         except SgopedError as error:
             missing.append(f"{one_line(reference)}: {error.message[:_REASON_CHARS]}")
 
     async def add_earlier(self, path: str) -> None:
         try:
-            await self._add(await self._memory.resolve(path.rstrip("/")), "history")
+            document = await self._memory.resolve(path.rstrip("/"))
+            if document.shown_path != path.rstrip("/"):  # another file's name ends likewise
+                raise NotFound("it is not there any more")
+            await self._add(document, "history")
         except SgopedError as error:
             reason = error.message[:_REASON_CHARS]
             self._notes.append(f"{one_line(path)}, referred to earlier, is left out: {reason}")
@@ -177,12 +178,6 @@ class _Reader:
                 f"{one_line(reference)} was taken to mean {one_line(document.shown_path)}, "
                 "the one used or changed last of those called so"
             )
-
-    async def _record_use(self, document: Document) -> None:
-        try:
-            await self._memory.record_use(document.path)
-        except SgopedError as error:
-            _log.warning("a use could not be recorded: %s", error.code)
 
 
 def _distinct(lines: Iterable[str]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from weakref import WeakValueDictionary
 
 from sgoped.chat.context import Attachment
 from sgoped.chat.events import End
-from sgoped.chat.run import MAX_TEXT_CHARS, Run, outcome
+from sgoped.chat.run import Run, outcome
+from sgoped.chat.said import MAX_TEXT_CHARS
 from sgoped.chat.transcript import export_name, render_transcript, title_of
 from sgoped.errors import InvalidInput, SgopedError
 from sgoped.events import Bus, ConversationChanged

@@ -1,7 +1,7 @@
 """``Keeper``: writes runs into ``state.db`` while they are made, and finds them again.
 
-A run is written when it starts, then at most about once a second together with all others that
-live, and when it ends; so a kill costs about a second of text. Runs that lived then are found as
+A run is written when it starts, then at most about twice a second together with all others that
+live, and when it ends; so a kill costs about half a second of text. Runs that lived then are found as
 ``live`` by the next start, which gives them their end.
 """
 
@@ -18,7 +18,7 @@ from sgoped.errors import StorageError
 from sgoped.state import LIVE, RunRecords
 from sgoped.unexpected import log_unexpected
 
-SAVE_SECONDS = 1.0
+SAVE_SECONDS = 0.5
 PAUSE_SECONDS = 0.2
 MAX_UNSAVED_BYTES = 16 * 1024 * 1024
 MAX_UNSAVED_RUNS = 50
@@ -28,11 +28,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Held:
-    """A run in memory, and up to which event it is on the disk, in pages and altogether."""
+    """A run in memory, and up to which event it is on the disk, in pages and altogether.
+
+    What is not to be kept never gets there.
+    """
 
     run: Run
     base: int = 0
     last: int = -1
+    keep: bool = True
 
 
 class Keeper:
@@ -61,9 +65,9 @@ class Keeper:
             self._note_failure(error)
             return []
 
-    def hold(self, run: Run) -> None:
-        """A run begins: it can be found, and is written soon."""
-        self._held[run.id] = _Held(run)
+    def hold(self, run: Run, *, keep: bool = True) -> None:
+        """A run begins: it can be found, and is written soon, or never unless ``keep``."""
+        self._held[run.id] = _Held(run, keep=keep)
         self.note_end()
 
     def note_end(self) -> None:
@@ -90,7 +94,7 @@ class Keeper:
         due = [
             (each, each.run.kept(each.base), each.run.end is not None)
             for each in self._held.values()
-            if each.last != each.run.last_event_id
+            if each.keep and each.last != each.run.last_event_id
         ]
         if self._records is None or not due:
             return
@@ -145,19 +149,24 @@ class Keeper:
         deleted = self._records is not None and await self._records.delete(run_id)
         return deleted or held is not None
 
-    async def forget_conversation(self, conversation_id: str) -> None:
-        """Forget the ended runs of a conversation for good.
+    def let_go(self, conversation_id: str) -> None:
+        """Forget the runs of a conversation that is about to be deleted, and write none of them."""
+        for run_id in self._ids_of(conversation_id):
+            del self._held[run_id]
 
-        Raises:
-            StorageError: They cannot be deleted.
-        """
-        held = [each.run for each in self._held.values()]
-        live = {run.id for run in held if run.end is None}
-        found = {run.id for run in held if run.info.conversation_id == conversation_id}
-        if self._records is not None:
-            found.update(await self._records.ids_of(conversation_id))
-        for run_id in found - live:
-            await self.forget(run_id)
+    def write_anew(self, conversation_id: str) -> None:
+        """Write what began in a conversation while it was deleted, with what was written of it."""
+        for run_id in self._ids_of(conversation_id):
+            held = self._held[run_id]
+            self._held[run_id] = _Held(held.run, keep=held.keep)
+        self._due.set()
+
+    def _ids_of(self, conversation_id: str) -> list[str]:
+        return [
+            run_id
+            for run_id, each in self._held.items()
+            if each.run.info.conversation_id == conversation_id
+        ]
 
     async def _end_interrupted(self, records: RunRecords) -> list[str]:
         ids = [row.id for row in await records.listed(-1, LIVE)]
@@ -171,7 +180,10 @@ class Keeper:
         return ids
 
     def _shed(self) -> None:
-        """Forget the oldest ended runs that are not written, when they become too many."""
+        """Forget ended runs that are not to be kept, and the oldest of too many unwritten ones."""
+        for each in list(self._held.values()):
+            if not each.keep and each.run.end is not None:
+                del self._held[each.run.id]
         ended = [each.run for each in self._held.values() if each.run.end is not None]
         total = sum(run.kept_bytes for run in ended)
         for number, run in enumerate(ended):

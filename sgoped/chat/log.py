@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -19,9 +19,11 @@ from sgoped.chat.pages import Page, pack
 
 MAX_UNREAD_BYTES = 256 * 1024
 MAX_KEPT_BYTES = 1024 * 1024
-PAGE_BYTES = 64 * 1024
+PAGE_BYTES = 32 * 1024
 
-_EVENT_BYTES = 128
+_EVENT_BYTES = 200
+
+AtOnce = Callable[[Sequence[tuple[int, RunEvent]]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class RunLog:
         self._events: list[RunEvent] = []
         self._ends: list[int] = []  # bytes written up to and with each recent event
         self._taken: dict[int, int] = {}  # reader -> number of the last event it has taken
+        self._waiting: set[int] = set()  # readers that have taken everything and wait for more
+        self._at_once: dict[int, AtOnce] = {}
         self._tickets = count()
         self._closed = False
         self._grown = asyncio.Event()
@@ -109,12 +113,32 @@ class RunLog:
 
     def append(self, event: RunEvent) -> None:
         """Add an event, at once and whatever the bound: use ``room`` to respect it."""
+        self.push(event)
+        self._grown.set()
+
+    def push(self, event: RunEvent) -> None:
+        """Add an event of which readers hear by the ``hand_over`` that is to follow."""
         size = _EVENT_BYTES + (2 * len(event.text) if isinstance(event, Content) else 0)
         self._ends.append(self._written() + size)
         self._events.append(event)
-        self._grown.set()
         if self._goes_on and not self._taken:
             self._pack_old()
+
+    def hand_over(self) -> None:
+        """Let readers have what was pushed: this moment where they can take it, else soon.
+
+        Waking a reader's task costs as much again as all the rest of passing on a token.
+        """
+        for ticket in list(self._waiting):
+            batch = self._behind(self._taken[ticket])
+            at_once = self._at_once.get(ticket)
+            if not batch:
+                continue
+            if at_once is not None and at_once(batch):
+                self._taken[ticket] += len(batch)
+            else:
+                self._grown.set()
+        self._pack_old()
 
     def close(self, event: RunEvent) -> None:
         """Add the last event; what is recent stays so."""
@@ -127,9 +151,16 @@ class RunLog:
             self._drained.clear()
             await self._drained.wait()
 
-    def join(self, after: int = 0) -> int:
-        """Begin to read behind event number ``after``; returns a ticket for ``read``."""
+    def join(self, after: int = 0, at_once: AtOnce | None = None) -> int:
+        """Begin to read behind event number ``after``; returns a ticket for ``read``.
+
+        Args:
+            after: Number of the last event that is not wanted.
+            at_once: Takes numbered events while ``read`` waits for them, or says that it cannot.
+        """
         ticket = next(self._tickets)
+        if at_once is not None:
+            self._at_once[ticket] = at_once
         self._taken[ticket] = min(max(after, self.first - 1), self.last)
         self._drained.set()
         return ticket
@@ -139,16 +170,18 @@ class RunLog:
 
         They count as taken once the reader reads again: until then it is busy with them.
         """
+        try:
+            while self._taken[ticket] == self.last:
+                self._waiting.add(ticket)
+                self._grown.clear()
+                await self._grown.wait()
+        finally:
+            self._waiting.discard(ticket)
         position = self._taken[ticket]
-        while position == self.last:
-            self._grown.clear()
-            await self._grown.wait()
         if position >= self._base:
-            events = self._events[position - self._base :]
-        else:
-            page = self._pages[self._page_of(position + 1)]
-            events = page.events()[position + 1 - page.first :]
-        return list(enumerate(events, start=position + 1))
+            return self._behind(position)
+        page = self._pages[self._page_of(position + 1)]
+        return list(enumerate(page.events()[position + 1 - page.first :], start=position + 1))
 
     def take(self, ticket: int, number: int) -> None:
         """Note that a reader is done with the next ``number`` events; old ones may be packed."""
@@ -163,7 +196,12 @@ class RunLog:
     def leave(self, ticket: int) -> None:
         """Read no more."""
         del self._taken[ticket]
+        self._at_once.pop(ticket, None)
         self._drained.set()
+
+    def _behind(self, position: int) -> list[tuple[int, RunEvent]]:
+        """The recent events with a number greater than ``position``."""
+        return list(enumerate(self._events[position - self._base :], start=position + 1))
 
     def _written(self) -> int:
         return self._ends[-1] if self._ends else self._base_bytes

@@ -56,9 +56,11 @@ class Relay:
             async with aclosing(stream) as batches:
                 async for batch in batches:
                     self._pass_on(batch)
+                    self._run.hand_over()
                     await self._run.room()
         finally:
             self._set_thinking(thinking=False)
+            self._run.hand_over()
         if self.finished is None:
             raise ServiceError(
                 "The service ended its answer without finishing it: what is shown may be incomplete",
@@ -95,9 +97,9 @@ class Relay:
                 self.began = True
                 self.pace.note_first()
             self.said = self.said or not self._thinking
-            self._run.add(Content(text, time.time(), "thought" if self._thinking else "answer"))
+            self._run.push(Content(text, time.time(), "thought" if self._thinking else "answer"))
 
     def _set_thinking(self, *, thinking: bool) -> None:
         if thinking is not self._thinking:
             self._thinking = thinking
-            self._run.add(Content(THINK if thinking else END_THINK, time.time(), "tag"))
+            self._run.push(Content(THINK if thinking else END_THINK, time.time(), "tag"))

@@ -18,7 +18,8 @@ from sgoped.chat.events import (
     RunEvent,
     UsageTold,
 )
-from sgoped.chat.log import Kept, RunLog
+from sgoped.chat.log import AtOnce, Kept, RunLog
+from sgoped.chat.said import Said
 from sgoped.errors import SgopedError
 from sgoped.unexpected import log_unexpected
 
@@ -27,7 +28,6 @@ STOPPED = "Stopped."
 LEFT = "Nobody follows this answer any more."
 SHUTTING_DOWN = "sgoped is shutting down."
 UNFOLLOWED_SECONDS = 60.0
-MAX_TEXT_CHARS = 2**20
 
 Told = ContextTold | Citations | UsageTold
 
@@ -80,8 +80,7 @@ class Run:
         self._unfollowed: asyncio.TimerHandle | None = None
         self._reason = ""
         self._kept = ""
-        self._said: list[str] = []
-        self._said_chars = 0
+        self._said = Said()
         self._told: dict[type[Told], Told] = {}
 
     @classmethod
@@ -93,7 +92,7 @@ class Run:
         run.interrupted = state == "interrupted"
         run._end = end
         run._told = {type(event): event for event in told}
-        run._said = [text]
+        run._said = Said(text)
         return run
 
     @property
@@ -114,7 +113,7 @@ class Run:
     @property
     def text(self) -> str:
         """What was answered up to now, without any thinking; at most ``MAX_TEXT_CHARS`` of it."""
-        return "".join(self._said)[:MAX_TEXT_CHARS]
+        return self._said.text
 
     @property
     def told(self) -> tuple[Told, ...]:
@@ -137,7 +136,7 @@ class Run:
     @property
     def kept_bytes(self) -> int:
         """About how much memory its events and its text take."""
-        return self._log.kept_bytes + 2 * self._said_chars
+        return self._log.kept_bytes + self._said.kept_bytes
 
     def kept(self, after: int = 0) -> Kept:
         """What of its events is kept; see ``RunLog.kept``."""
@@ -172,6 +171,16 @@ class Run:
             elif isinstance(event, Told):
                 self._told[type(event)] = event
 
+    def push(self, content: Content) -> None:
+        """Append content, of which followers hear by the ``hand_over`` that is to follow."""
+        if self._end is None:
+            self._log.push(content)
+            self._hold(content)
+
+    def hand_over(self) -> None:
+        """Let followers have what was pushed."""
+        self._log.hand_over()
+
     def say(self, text: str) -> None:
         """Append a piece of the answer, unless it is empty."""
         if text:
@@ -194,7 +203,9 @@ class Run:
 
     # -- for who follows it
 
-    async def follow(self, after: int = 0) -> AsyncGenerator[Sequence[tuple[int, RunEvent]], None]:
+    async def follow(
+        self, after: int = 0, at_once: AtOnce | None = None
+    ) -> AsyncGenerator[Sequence[tuple[int, RunEvent]], None]:
         """Yield batches of numbered events until the end, which is the last of them.
 
         The run waits while a follower is too far behind. When the last one leaves before the
@@ -204,8 +215,10 @@ class Run:
         Args:
             after: Number of the event (from 1) behind which to begin; events that are no
                 longer kept are left out.
+            at_once: Takes events in the moment in which they are made, while the follower waits
+                for more, or says that it cannot; what it takes is not yielded.
         """
-        ticket = self._log.join(self._resumed(after))
+        ticket = self._log.join(self._resumed(after), at_once)
         self._wait_no_more()
         try:
             while not self._is_over(ticket):
@@ -244,10 +257,9 @@ class Run:
 
     # -- inside
 
-    def _hold(self, event: Content) -> None:
-        if event.part == "answer" and self._said_chars < MAX_TEXT_CHARS:
-            self._said.append(event.text)
-            self._said_chars += len(event.text)
+    def _hold(self, content: Content) -> None:
+        if content.part == "answer":
+            self._said.add(content.text)
 
     def _resumed(self, after: int) -> int:
         """Behind which event to begin for who has seen ``after``.

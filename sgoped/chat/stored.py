@@ -12,7 +12,8 @@ from sgoped.chat.events import Cancelled, Completed, Content, End, Failed
 from sgoped.chat.log import Kept, RunLog
 from sgoped.chat.pages import Page, event_text, pack, text_event
 from sgoped.chat.relay import END_THINK, THINK
-from sgoped.chat.run import MAX_TEXT_CHARS, Run, RunInfo, Told
+from sgoped.chat.run import Run, RunInfo, Told
+from sgoped.chat.said import MAX_TEXT_CHARS
 from sgoped.state import PageRow, RunChange, RunRow, StoredRun
 
 MAX_MESSAGE_CHARS = 10_000

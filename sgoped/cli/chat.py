@@ -63,14 +63,16 @@ def chat(
     if not text.strip():
         raise click.UsageError("give a message, or - to read it from standard input")
     stream_id = uuid.uuid4().hex
-    body = {
+    body: dict[str, Any] = {
         "message": text,
         "attachments": [local_files.attachment(path) for path in files],
         "model": model,
         "stream_id": stream_id,
         "events": "typed",
     }
-    if not unkept:
+    if unkept:
+        body["keep"] = False
+    else:
         last = last_id(client) if goes_on else ""
         body["conversation_id"] = conversation or last or new_id()
     with _stopping(client, stream_id):
@@ -134,6 +136,8 @@ class Answer:
                 self._tell_lines([one_line(event.get("message", ""))])
             case "citations":
                 self._behind = list(telling.unresolved_lines(event))
+            case "events_dropped":
+                self._tell_lines([f"({event.get('count')} events before this are kept no longer)"])
             case _:
                 pass
 

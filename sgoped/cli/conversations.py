@@ -16,7 +16,7 @@ from sgoped.cli.options import Printer, asks_daemon, for_output, one_line
 
 _ALL = "/api/conversations"
 _SHOWN = 20
-_ERASE_SECONDS = 600.0
+ERASE_SECONDS = 600.0
 _STATES = {
     "live": " (being answered)",
     "cancelled": " (stopped)",
@@ -139,7 +139,7 @@ def delete(
 
 
 def _delete(client: Client, printer: Printer, conversation_id: str) -> None:
-    answer = client.call("DELETE", _address(conversation_id), timeout=_ERASE_SECONDS)
+    answer = client.call("DELETE", _address(conversation_id), timeout=ERASE_SECONDS)
     printer.show(answer, lambda: [f"deleted {one_line(conversation_id)}"])
 
 

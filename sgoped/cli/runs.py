@@ -10,6 +10,7 @@ import click
 
 from sgoped.cli.chat import Answer, print_events
 from sgoped.cli.client import Client
+from sgoped.cli.conversations import ERASE_SECONDS
 from sgoped.cli.groups import GroupWithDefault
 from sgoped.cli.options import Printer, asks_daemon, for_output, one_line
 
@@ -72,7 +73,7 @@ def stop(client: Client, printer: Printer, run_id: str) -> None:
 @asks_daemon
 def forget(client: Client, printer: Printer, run_id: str) -> None:
     """Forget an ended answer for good."""
-    answer = client.call("DELETE", _address(run_id))
+    answer = client.call("DELETE", _address(run_id), timeout=ERASE_SECONDS)
     printer.show(answer, lambda: [one_line(answer["message"])])
 
 

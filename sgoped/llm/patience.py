@@ -10,6 +10,9 @@ import asyncio
 
 import aiohttp
 
+# While a follower is waited for, what was read stays; the rest can wait in the socket.
+MAX_READ_BYTES = 128 * 2**10
+
 
 class Patience:
     """Reads a response's content; closing it stops its timer.
@@ -26,20 +29,20 @@ class Patience:
         self._timer_at = 0.0
 
     async def read(self, deadline: float) -> bytes:
-        """What arrived next; nothing at the end.
+        """What arrived next, in parts where it is much; nothing at the end.
 
         Args:
             deadline: In seconds of the event loop's clock.
 
         Raises:
             TimeoutError: Nothing had arrived by then.
-            aiohttp.ClientError: As ``StreamReader.readany``.
+            aiohttp.ClientError: As ``StreamReader.read``.
         """
         self._deadline = deadline
         if self._timer is None or deadline < self._timer_at:
             self._set(deadline)
         try:
-            return await self._content.readany()
+            return await self._content.read(MAX_READ_BYTES)
         finally:
             self._deadline = None
 

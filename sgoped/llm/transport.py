@@ -30,7 +30,7 @@ from sgoped.llm.service import Timeouts
 from sgoped.llm.types import StreamEvent
 
 TRIES = 3
-READ_BUFFER_BYTES = 256 * 2**10
+READ_BUFFER_BYTES = 128 * 2**10
 MAX_FED_BYTES = 16 * 2**10
 MAX_BODY_BYTES = 4 * 2**20
 MAX_ERROR_BODY_BYTES = 16 * 2**10

@@ -185,6 +185,10 @@ class Memory:
         """Count that a person used a file: referred to it, opened it, saved it."""
         await self._uses.record(path)
 
+    def note_use(self, path: str) -> None:
+        """As ``record_use``, without waiting until it is written."""
+        self._uses.note(path)
+
     # -- reading
 
     async def read_text(self, reference: str) -> TextFile:

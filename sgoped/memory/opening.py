@@ -19,7 +19,7 @@ from sgoped.memory.heartbeat import Rhythm
 from sgoped.memory.indexer import Indexer, open_indexer
 from sgoped.memory.memory import Memory
 from sgoped.memory.store import open_store
-from sgoped.memory.uses import load_uses
+from sgoped.memory.uses import Uses, load_uses
 from sgoped.memory.versions import Versions
 from sgoped.memory.watcher import WatcherStatus, open_watcher
 from sgoped.paths import Paths
@@ -83,6 +83,11 @@ async def _watch(
         await asyncio.Event().wait()
 
 
+async def _save_last(uses: Uses) -> None:
+    with suppress(StorageError):
+        await uses.save()
+
+
 @asynccontextmanager
 async def open_memory(
     paths: Paths, settings: Settings, state: State, bus: Bus
@@ -112,6 +117,7 @@ async def open_memory(
         present = indexer.worker.presence.check
         files = Files(root, versions, settings.max_file_bytes, present)
         uses = await load_uses(state)
+        stack.push_async_callback(_save_last, uses)
         memory = Memory(
             root=root,
             files=files,
@@ -138,6 +144,7 @@ async def open_memory(
                 ),
                 reconcile=_reconcile_regularly(indexer, settings.reconcile_seconds),
                 check=check_regularly(indexer, settings.reconcile_seconds),
+                uses=uses.keep(),
             )
         )
         if len(indexer.worker.table) <= WATCH_WAIT_PATHS:

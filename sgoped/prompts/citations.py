@@ -38,7 +38,7 @@ _BRACKETS = re.compile(
 )
 _INNER = re.compile(r"\[[^\[\]\n]+\](?!\()")
 _SEPARATORS = re.compile(r"[;,]")
-_NUMBERS = r"(\d{1,9})(?:\s{0,3}(?:-|\u2013|\u2014|\.\.|to)\s{0,3}(?:lines?\s{0,3}|L)?(\d{1,9}))?"
+_NUMBERS = r"(\d{1,15})(?:\s{0,3}(?:-|\u2013|\u2014|\.\.|to)\s{0,3}(?:lines?\s{0,3}|L)?(\d{1,15}))?"
 _PLACE = re.compile(
     rf"(?:[:#,(]\s{{0,3}}|\s{{1,3}}\(?)(?:lines?\.?\s{{0,3}}|L{{1,2}}\.?\s{{0,3}})?{_NUMBERS}\s{{0,3}}\)?$",
     re.IGNORECASE,
@@ -115,7 +115,7 @@ class _Sent:
     def find(self, name: str) -> list[ContextItem]:
         """All that ``name`` may mean: by path or label, else by the end of the path."""
         plain = name.removeprefix("@").removeprefix("./")
-        return self._exact.get(plain) or self._loose.get(plain.casefold().strip("/")) or []
+        return self._exact.get(plain) or self._loose.get(_loosely(plain)) or []
 
     def judge(self, text: str, place: _Place) -> FoundCitation:
         """Whether a place is one that was sent."""
@@ -123,20 +123,22 @@ class _Sent:
         candidates = self.find(place.name)
         if not candidates:
             return FoundCitation(text, "", place.name, first, last, NO_SUCH_FILE)
-        reasons = [(_reason(item, place.lines), item) for item in candidates]
-        same_file = len({(item.path, item.name) for item in candidates}) == 1
-        good = [item for reason, item in reasons if not reason]
-        if not same_file and len(candidates) > 1:
+        if len(candidates) > 1:  # uploads, too: two of one name hold different texts
             return FoundCitation(text, "", place.name, first, last, SEVERAL)
-        reason, item = ("", good[0]) if good else reasons[0]
-        return FoundCitation(text, item.path, item.name, first, last, reason)
+        (item,) = candidates
+        return FoundCitation(text, item.path, item.name, first, last, _reason(item, place.lines))
+
+
+def _loosely(name: str) -> str:
+    """A name without what makes no difference, such as which way its slashes lean."""
+    return name.replace("\\", "/").casefold().strip("/")
 
 
 def _endings(names: Iterable[str]) -> set[str]:
     """``a/b/c.md`` may be called ``b/c.md`` and ``c.md``, in any case."""
     endings: set[str] = set()
     for name in names:
-        parts = name.casefold().strip("/").split("/")
+        parts = _loosely(name).split("/")
         endings.update("/".join(parts[at:]) for at in range(max(0, len(parts) - 32), len(parts)))
     return endings - {""}
 

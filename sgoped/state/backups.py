@@ -168,7 +168,7 @@ def _delete_runs(copy: sqlite3.Connection) -> None:
         if copy.execute(is_there, (table,)).fetchone()[0]:
             deleted += copy.execute(f"delete from {table}").rowcount  # noqa: S608 - a constant
     copy.commit()
-    if deleted:
+    if deleted or copy.execute("pragma freelist_count").fetchone()[0]:
         copy.execute("vacuum")
 
 

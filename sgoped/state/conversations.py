@@ -20,6 +20,7 @@ from sgoped.state.conversation_rows import (
     message_rows,
 )
 from sgoped.state.erasing import note_deletion
+from sgoped.state.run_records import delete_runs_of
 from sgoped.state.texts import folded, searchable, storable
 
 _MAX_WORDS = 16
@@ -218,7 +219,7 @@ class ConversationRows:
         return await self._write(work)
 
     async def delete(self, conversation_id: str) -> tuple[str, ...]:
-        """Take a conversation out; ``State.erase`` wipes what is left of it.
+        """Take a conversation and its runs out; ``State.erase`` wipes what is left of them.
 
         Returns:
             The ids of the runs that its messages were of; those of a fork are of no run.
@@ -235,6 +236,7 @@ class ConversationRows:
                 given,
             ).fetchall()
             note_deletion(connection)
+            delete_runs_of(connection, conversation_id)
             connection.execute("delete from message where conversation = ?", given)
             connection.execute("delete from conversation where id = ?", given)
             return tuple(run_id for (run_id,) in run_ids)

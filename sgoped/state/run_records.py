@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sgoped.state.erasing import note_deletion
+from sgoped.state.texts import storable
+
 if TYPE_CHECKING:
     from sqlite_utils import Database as Tables
 
@@ -154,40 +157,29 @@ class RunRecords:
 
         return await self._state.run(work)
 
-    async def ids_of(self, conversation_id: str) -> list[str]:
-        """The runs of a conversation."""
-
-        def work(connection: sqlite3.Connection) -> list[str]:
-            rows = connection.execute(
-                "select id from run where json_extract(info, '$.conversation_id') = ?",
-                (conversation_id,),
-            )
-            return [run_id for (run_id,) in rows]
-
-        return await self._state.run(work)
-
     async def delete(self, run_id: str) -> bool:
-        """Forget a run, so that no byte of it stays in the file; whether there was one."""
+        """Forget a run, so that no byte of it stays in any file; whether there was one."""
 
         def work(connection: sqlite3.Connection) -> bool:
-            connection.execute("pragma secure_delete = on")
-            try:
-                return _delete(connection, run_id)
-            finally:
-                connection.execute("pragma secure_delete = off")
+            note_deletion(connection)
+            return _delete(connection, run_id)
 
-        return await self._state.run(work)
+        deleted = await self._state.run(work)
+        await self._state.erase()
+        return deleted
 
     async def clear(self) -> None:
-        """Forget all runs."""
+        """Forget all runs, likewise."""
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute("pragma secure_delete = on")
+            if connection.execute("select 1 from run limit 1").fetchone() is None:
+                return
+            note_deletion(connection)
             for table in RUN_TABLES:
                 connection.execute(f"delete from {table}")  # noqa: S608 - a constant
-            connection.execute("pragma secure_delete = off")
 
         await self._state.run(work)
+        await self._state.erase(only_if_due=True)
 
 
 def _save(connection: sqlite3.Connection, change: RunChange) -> None:
@@ -206,7 +198,7 @@ def _save(connection: sqlite3.Connection, change: RunChange) -> None:
         "(select coalesce(sum(length(events)), 0) from run_page where run_id = ?))",
         (
             *(row.id, row.started_at, row.state, row.info, row.end, row.last_event),
-            *(change.told, change.text, _size(change), row.id),
+            *(change.told, storable(change.text), _size(change), row.id),
         ),
     )
 
@@ -224,6 +216,16 @@ def _prune(connection: sqlite3.Connection, max_runs: int, max_bytes: int) -> Non
         total += stored_bytes
         if number >= max_runs or total > max_bytes:
             _delete(connection, run_id)
+
+
+def delete_runs_of(connection: sqlite3.Connection, conversation_id: str) -> None:
+    """Take the runs of a conversation out, in the transaction that deletes it."""
+    ids = connection.execute(
+        "select id from run where json_valid(info) and json_extract(info, '$.conversation_id') = ?",
+        (conversation_id,),
+    ).fetchall()
+    for (run_id,) in ids:
+        _delete(connection, run_id)
 
 
 def _delete(connection: sqlite3.Connection, run_id: str) -> bool:

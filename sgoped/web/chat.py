@@ -62,6 +62,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         knowledge_filename=body.knowledge_filename or None,
         conversation_id=body.conversation_id or "",
         durable=body.durable,
+        keep=body.keep,
         context=body.context,
     )
 

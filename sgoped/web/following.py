@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from aiohttp import web
 
-from sgoped.chat import Run
+from sgoped.chat import Run, RunEvent
 from sgoped.unexpected import log_unexpected
 from sgoped.web.keys import LIVE, SETTINGS
 from sgoped.web.run_events import framed
@@ -42,9 +43,17 @@ async def send_run(
         run.interrupt()
 
     seen = after
+
+    def at_once(batch: Sequence[tuple[int, RunEvent]]) -> bool:
+        nonlocal seen
+        if not stream.send_at_once(framed(batch, typed=typed, run_id=run.id)):
+            return False
+        seen = batch[-1][0]
+        return True
+
     with request.app[LIVE].track(end):
         try:
-            async with stream.kept_alive(), aclosing(run.follow(after)) as batches:
+            async with stream.kept_alive(), aclosing(run.follow(after, at_once)) as batches:
                 async for batch in batches:
                     gap = _gap(batch[0][0] - 1 - seen) if typed else []
                     await stream.send(gap + framed(batch, typed=typed, run_id=run.id))

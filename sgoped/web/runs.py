@@ -14,7 +14,7 @@ from sgoped.web.chat_replies import (
 )
 from sgoped.web.endpoint import EVENT_STREAM, endpoint
 from sgoped.web.following import open_stream, send_run
-from sgoped.web.keys import CHAT
+from sgoped.web.keys import CHAT, SAVES
 from sgoped.web.parameters import Text, Whole
 from sgoped.web.replies import SuccessReply
 from sgoped.web.run_events import told_json
@@ -109,10 +109,11 @@ async def stop_run(request: web.Request) -> web.StreamResponse:
     return reply(answer)
 
 
-@endpoint("runs", parameters=(RUN_ID,), returns=SuccessReply, fails=(404, 409))
+@endpoint("runs", parameters=(RUN_ID,), returns=SuccessReply, fails=(404, 409, 500, 507))
 async def forget_run(request: web.Request) -> web.StreamResponse:
     """Forget an ended answer for good; one that is being made is stopped first, or 409."""
-    await request.app[CHAT].forget(RUN_ID.read(request))
+    run_id = RUN_ID.read(request)
+    await request.app[SAVES].run(request.app[CHAT].forget(run_id))
     answer: SuccessReply = {"success": True, "message": "the answer is forgotten"}
     return reply(answer)
 

@@ -150,6 +150,9 @@ class ChatBody(Body):
     durable: Annotated[
         bool, Field(description="Go on when the client leaves; it comes back to the run.")
     ] = False
+    keep: Annotated[
+        bool, Field(description="Whether the run may be written to the disk and found later.")
+    ] = True
     events: Annotated[
         Literal["typed"] | None,
         Field(description="`typed`: also thinking, context, usage, citations, service."),

@@ -112,6 +112,22 @@ class EventStream:
         if data:
             await self._write(data)
 
+    def send_at_once(self, events: Iterable[Framed]) -> bool:
+        """Send all of ``events`` if that is sure not to wait; whether it was."""
+        data = b"".join([frame(event) for event in events])
+        if self._writing or not cannot_block(self._request, len(data)):
+            return False
+        writing = self.response.write(data)
+        try:
+            writing.send(None)
+        except StopIteration:
+            self._written_at = self._loop.time()
+            return True
+        except ConnectionError:
+            return False  # whoever waits for events finds out by its own next write
+        writing.close()  # all is handed to the transport before aiohttp would wait
+        return True
+
     async def close(self) -> None:
         """End the response.
 

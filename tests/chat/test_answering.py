@@ -188,6 +188,20 @@ async def test_stop_reaches_the_upstream_while_a_follower_does_not_read(served: 
     assert isinstance((await events_of(run))[-1], Cancelled)
 
 
+async def test_an_answer_waits_for_no_disk(served: World) -> None:
+    await served.write({"a.md": "a line\n", "b.md": "another\n"})
+    gate = threading.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        slow = group.create_task(served.state.run(lambda _: gate.wait(10)))
+        events = await served.ask("see @a.md and @b.md")
+        assert isinstance(events[-1], Completed)
+        assert not slow.done()
+        gate.set()
+    async with asyncio.timeout(10):
+        while len(await served.state.load_uses()) < 2:  # noqa: ASYNC110 - rows
+            await asyncio.sleep(0.01)
+
+
 async def test_stopping_what_is_unknown_is_false(world: World) -> None:
     assert world.chat.stop("nobody") is False
 

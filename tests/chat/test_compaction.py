@@ -81,6 +81,16 @@ async def test_a_summary_is_not_made_again_while_the_next_turns_fit() -> None:
     assert third.compacted > first.compacted
 
 
+async def test_summaries_are_forgotten_with_their_conversation() -> None:
+    service, summaries = Said(texts=["A summary."]), Summaries()
+    other = tuple(Turn(turn.role, f"Else: {turn.text}") for turn in talk(40))
+    await fit_history(talk(40), 800, choice(service), summaries, conversation_id="c")
+    await fit_history(other, 800, choice(service), summaries, conversation_id="d")
+    summaries.forget("c")
+    assert summaries.longest(talk(40)) is None
+    assert summaries.longest(other) is not None
+
+
 @pytest.mark.parametrize("fields", [{"failure": None, "texts": []}, {"texts": ["word " * 3000]}])
 async def test_without_a_summary_of_use_the_first_sentences_stand_for_it(
     fields: dict[str, Any],
@@ -185,6 +195,18 @@ async def test_files_of_earlier_turns_go_along_again_where_there_is_room(small: 
     ]
     assert "gone.md, referred to earlier, is left out" in told.notes[0]
     assert small.sent().count("the old file") == small.sent().count("the new file") == 1
+
+
+async def test_a_file_that_is_gone_is_not_taken_for_another_whose_path_ends_likewise(
+    small: World,
+) -> None:
+    await small.serve()
+    await small.write({"private/plan.md": "nobody spoke of this one\n"})
+    events = await ask(small, Question("and now?", history=talk(2, ("plan.md",))))
+    told = told_in(events)
+    assert told.items == ()
+    assert "plan.md, referred to earlier, is left out" in told.notes[0]
+    assert "nobody spoke of" not in small.sent()
 
 
 async def test_files_of_earlier_turns_give_way_to_those_of_the_message(small: World) -> None:

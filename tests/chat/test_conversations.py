@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sgoped.chat import Attachment, Cancelled, ChatRequest, Completed, Failed
-from sgoped.chat.run import MAX_TEXT_CHARS
+from sgoped.chat.said import MAX_TEXT_CHARS
 from sgoped.errors import Conflict, InvalidInput, NotFound, PathRefused, StorageError
 from sgoped.events import ConversationChanged
 from sgoped.state import MessageRow
@@ -398,7 +398,7 @@ async def test_an_export_is_a_file_that_replaces_none(served: World) -> None:
     again = await served.chat.conversations.export("c", "talks/one.md")
     assert (again.path, (served.root / "talks/one.md").read_text()) == ("talks/one.md", text)
     assert (await served.chat.conversations.export("c", "talks/one.md")).path != again.path
-    for path in ("../out.md", "/etc/x", ".hidden.md"):
+    for path in ("../out.md", str(served.root.parent / "x.md"), ".hidden.md"):
         with pytest.raises(PathRefused):
             await served.chat.conversations.export("c", path)
     with pytest.raises(NotFound):

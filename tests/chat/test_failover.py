@@ -29,6 +29,7 @@ from sgoped.web.run_events import event_json
 from tests.chat.world import World, events_of, open_world, said_in, until
 from tests.fakes.scripts import Script
 from tests.fakes.upstream import FakeUpstream
+from tests.prompts.accounting import assert_told_exactly
 
 KINDS = ["ollama", "openai"]
 
@@ -84,6 +85,35 @@ async def test_the_listed_model_answers_and_the_stream_says_so(
         typed = event_json(service, typed=True)
         assert typed is not None
         assert (typed["type"], typed["model"]) == ("service", "t/beta")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_model_is_told_what_it_is_sent_with_history_and_what_was_found(
+    home: Path, kind: str
+) -> None:
+    async with two(home, kind) as (world, other):
+        other.windows["beta"] = 2500
+        await world.registry.refresh()
+        files = {
+            "big.md": "".join(f"filler {line} about pumps\n" for line in range(2000)),
+            "earlier.md": "".join(f"earlier {line}\n" for line in range(300)),
+            "d/walrus.md": "".join(f"line {line}\n" for line in range(200))
+            + "The walrus sleeps below the pier at noon.\n"
+            + "more\n" * 200,
+        }
+        await world.write(files)
+        asked = {"conversation_id": "c", "model": "s/beta", "context": "auto"}
+        await world.ask("what is in @earlier.md?", **asked)
+        world.upstream.behave(Script(fault="500"))
+        question = "Where does the walrus sleep at noon? See @big.md"
+        events = await world.ask(question, **asked)
+        contexts = [event for event in events if isinstance(event, ContextTold)]
+        for context, upstream in zip(contexts, (world.upstream, other), strict=True):
+            prompt = upstream.chats[-1].body["messages"][-1]["content"]
+            assert_told_exactly(prompt, question, context.items, files)
+            assert [item.why for item in context.items] == ["referenced", "history", "retrieved"]
+            assert context.history.whole == 2
+        assert contexts[0].items[0].lines != contexts[1].items[0].lines
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from sgoped.chat import (
 from sgoped.chat.keeping import Keeper
 from sgoped.chat.stored import INTERRUPTED, MAX_MESSAGE_CHARS
 from sgoped.errors import StorageError
-from sgoped.state import LIVE, RunRecords, State, open_state
+from sgoped.state import LIVE, MessageRow, RunRecords, State, open_state
 
 CONTEXT = ContextTold((), ("x: not there",), (), 3, 8, 2.0)
 USAGE = UsageTold("m", 7, 3, 9, 0.5, 1.5, 2.0, 4.0)
@@ -239,6 +240,22 @@ async def test_with_none_to_be_kept_nothing_is_on_the_disk(state: State, tmp_pat
     assert await keeper.find("r") is None
 
 
+async def test_what_is_not_to_be_kept_is_never_written(state: State, tmp_path: Path) -> None:
+    keeper = Keeper(RunRecords(state), 10)
+    run = new_run("r", message="a secret")
+    keeper.hold(run, keep=False)
+    speak(run, "a secret")
+    await keeper.save()
+    assert await keeper.find("r") is run
+    run.finish(Completed(1.0))
+    keeper.note_end()
+    await keeper.save()
+    assert await keeper.find("r") is None
+    assert await keeper.listed(10) == []
+    for file in (path for path in tmp_path.rglob("*") if path.is_file()):
+        assert b"a secret" not in file.read_bytes()
+
+
 async def test_without_a_disk_only_the_last_few_are_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -264,21 +281,30 @@ async def test_a_forgotten_run_is_in_no_byte_of_the_database(state: State, tmp_p
     assert await keeper.forget("r")
     assert not await keeper.forget("r")
     await state._database.run(lambda connection: connection.execute("select * from run").fetchall())
-    with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
-        connection.execute("pragma wal_checkpoint(truncate)")
-    assert b"secret question" not in (tmp_path / "state.db").read_bytes()
+    for file in (path for path in tmp_path.rglob("*") if path.is_file()):
+        assert b"secret question" not in file.read_bytes()
 
 
-async def test_the_ended_runs_of_a_conversation_are_forgotten_together(state: State) -> None:
+async def test_the_runs_of_a_conversation_go_with_it(state: State) -> None:
     keeper = Keeper(RunRecords(state), 10)
     live = new_run("live", conversation_id="c")
     ended = [new_run(f"r{n}", conversation_id="c" if n else "other") for n in range(3)]
     for run in ended:
         run.finish(Completed(1.0))
+    asked = MessageRow(0, "user", "?", 1.0, run_id="live")
+    await state.conversations.begin("c", "?", asked, replace(asked, role="assistant"))
     await kept(keeper, live, *ended[:2])
     keeper.hold(ended[2])
-    await keeper.forget_conversation("c")
-    assert sorted(ids(await keeper.listed(10))) == ["live", "r0"]
+    keeper.let_go("c")
+    begun = new_run("begun meanwhile", conversation_id="c")
+    await kept(keeper, begun)
+    await state.conversations.delete("c")
+    live.finish(Cancelled("deleted", 1.0))
+    keeper.write_anew("c")
+    await keeper.save()
+    assert sorted(ids(await keeper.listed(10))) == ["begun meanwhile", "r0"]
+    rows = await RunRecords(state).listed(10)
+    assert sorted(row.id for row in rows) == ["begun meanwhile", "r0"]
 
 
 async def test_writing_runs_causes_no_backup(state: State) -> None:
@@ -347,6 +373,18 @@ async def test_a_pasted_message_is_kept_by_its_beginning(state: State) -> None:
     await kept(Keeper(RunRecords(state), 10), run)
     (row,) = await RunRecords(state).listed(1)
     assert len(row.info) < MAX_MESSAGE_CHARS + 1000
+
+
+async def test_a_text_that_is_no_utf8_is_no_damage(state: State) -> None:
+    run = new_run("r")
+    speak(run, "the file \udcff.md")
+    run.finish(Completed(1.0))
+    keeper = Keeper(RunRecords(state), 10)
+    await kept(keeper, run)
+    assert state.problem == ""
+    found = await keeper.find("r")
+    assert found is not None
+    assert found.text == "the file ?.md"
 
 
 async def test_what_cannot_be_read_is_left_out_and_hides_no_other(state: State) -> None:

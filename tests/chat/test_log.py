@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from random import Random
 
 from hypothesis import given
@@ -177,3 +178,83 @@ async def test_whatever_the_interleaving_every_reader_sees_every_event(
             seen[reader] += await log.read(ticket)
         texts = [int(str(getattr(event, "text", "")).strip(".")) for _, event in seen[reader]]
         assert texts == list(range(1, written + 1)) == [number for number, _ in seen[reader]]
+
+
+async def test_who_waits_is_handed_what_was_pushed_in_that_moment() -> None:
+    log = RunLog()
+    taken: list[tuple[int, RunEvent]] = []
+
+    def take(batch: Sequence[tuple[int, RunEvent]]) -> bool:
+        taken.extend(batch)
+        return True
+
+    ticket = log.join(at_once=take)
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(log.read(ticket))
+        await asyncio.sleep(0)
+        log.hand_over()
+        log.push(content(1))
+        assert taken == []
+        log.hand_over()
+        assert taken == [(1, content(1))]
+        await asyncio.sleep(0)
+        assert not reading.done()
+        log.append(content(2))
+    assert reading.result() == [(2, content(2))]
+
+
+async def test_who_cannot_take_it_at_once_is_woken() -> None:
+    log = RunLog()
+    ticket = log.join(at_once=lambda _: False)
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(log.read(ticket))
+        await asyncio.sleep(0)
+        log.push(content(1))
+        log.hand_over()
+    assert reading.result() == [(1, content(1))]
+
+
+@given(
+    st.lists(st.sampled_from(["push", "append", "append and push", "hand over"]), max_size=60),
+    st.data(),
+)
+async def test_handed_over_or_read_every_event_comes_once_and_in_order(
+    steps: list[str], data: st.DataObject
+) -> None:
+    log = RunLog(max_kept_bytes=1000)
+    seen: list[int] = []
+    able = data.draw(st.lists(st.booleans(), min_size=1, max_size=20))
+
+    def take(batch: Sequence[tuple[int, RunEvent]]) -> bool:
+        able.append(able.pop(0))
+        if able[-1]:
+            seen.extend(number for number, _ in batch)
+        return able[-1]
+
+    async def read() -> None:
+        ticket = log.join(at_once=take)
+        while not seen or seen[-1] < written + 1:
+            batch = await log.read(ticket)
+            await asyncio.sleep(0)
+            seen.extend(number for number, _ in batch)
+            log.take(ticket, len(batch))
+
+    def append_and_push() -> None:
+        log.append(content(1, 200))
+        log.push(content(1, 200))
+
+    works: dict[str, Callable[[], object]] = {
+        "push": lambda: log.push(content(1, 200)),
+        "append": lambda: log.append(content(1, 200)),
+        "append and push": append_and_push,
+        "hand over": log.hand_over,
+    }
+    written = sum(2 if step == "append and push" else step != "hand over" for step in steps)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(read())
+        await asyncio.sleep(0)
+        for step in steps:
+            works[step]()
+            await asyncio.sleep(0)
+        log.append(content(0))
+    assert seen == list(range(1, written + 2))

@@ -77,6 +77,7 @@ async def test_a_conversation_can_be_named_and_nothing_be_kept(
     await say(sgoped, "chat", "--unkept", "two")
     assert sent(upstream) == ["two"]
     assert await listed(sgoped) == [(conversation, "one")]
+    assert "two" not in await say(sgoped, "runs", "list")
     await say(sgoped, "chat", "three")
     await say(sgoped, "chat", "--in", conversation, "four")
     assert sent(upstream) == ["one", "Hello, world", "four"]

@@ -187,3 +187,25 @@ async def test_a_change_of_a_conversation_is_told_to_other_windows(
     assert [each["what"] for each in seen] == ["created", "extended"]
     assert json.dumps(seen).count("hello") == 0
     await page.delete(f"{ALL}/told")
+
+
+async def test_what_is_deleted_while_the_daemon_goes_on_is_in_no_file_at_once(
+    session: aiohttp.ClientSession, start_daemon: StartDaemon, upstream: Upstream
+) -> None:
+    daemon = await asyncio.to_thread(start_daemon)
+    page = Page(session, daemon.url)
+    await with_service(page, upstream)
+    upstream.behave(Script((f"{MARKER}, ",) * 500))
+    for number in range(3):
+        await page.chat(f"what of {MARKER} {number}?", conversation_id="c")
+    alone = await page.chat(f"and of {MARKER} alone?")
+    assert text_of(alone).startswith(MARKER)
+    await asyncio.sleep(1.5)  # until all is written
+    assert "state.db" in holding(daemon.home, MARKER) or "state.db-wal" in holding(
+        daemon.home, MARKER
+    )
+    runs = (await page.get("/api/runs"))["runs"]
+    await page.delete(f"/api/runs/{runs[0]['id']}")
+    await page.delete(f"{ALL}/c")
+    assert holding(daemon.home, MARKER) == []
+    assert (await page.get("/api/runs"))["runs"] == []

@@ -179,6 +179,28 @@ def test_a_hostile_answer_of_a_megabyte_is_read_within_the_time_limit(piece: str
     assert len(find_citations(answer, ITEMS)) <= MAX_CITATIONS
 
 
+def test_two_uploads_of_one_name_are_several() -> None:
+    uploads = [
+        ContextItem("a.txt", "", "upload", ((1, total),), total, 9, "attached", "", "whole")
+        for total in (2, 20)
+    ]
+    (found,) = find_citations("[a.txt:9]", uploads)
+    assert found.reason == SEVERAL
+
+
+def test_slashes_may_lean_either_way() -> None:
+    assert places(r"[notes\a.md:12]") == [("notes/a.md", 12, 12)]
+    upload = ContextItem(r"C:\Docs\b.md", "", "upload", ((1, 3),), 3, 9, "attached", "", "whole")
+    for answer in (r"[C:\Docs\b.md:2]", "[b.md:2]", "[docs/b.md:2]"):
+        (found,) = find_citations(answer, [upload])
+        assert (found.name, found.line_start, found.reason) == (upload.name, 2, "")
+
+
+def test_a_line_that_no_file_has_is_told() -> None:
+    (found,) = find_citations("[notes/a.md:99999999999]", ITEMS)
+    assert found.reason == "the file has only 100 lines"
+
+
 def test_there_is_a_most_of_them() -> None:
     answer = " ".join(f"[f{number}.md:1]" for number in range(3000))
     assert len(find_citations(answer, ITEMS)) == MAX_CITATIONS

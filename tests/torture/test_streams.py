@@ -29,7 +29,7 @@ from tests.torture.streaming import (
 from tests.torture.wire_client import ChatClient, call, check_end, live_runs
 from tests.torture.wire_upstream import Call
 
-MAX_GROWTH_BYTES = 64 * MEBIBYTE
+MAX_GROWTH_BYTES = 60 * MEBIBYTE
 WRITE_TIMEOUT_SECONDS = 4.0
 AT_ONCE = 50
 PACES = ((700, 0.002), (4096, 0.01), (65536, 0.0))

@@ -171,7 +171,7 @@ async def test_a_broken_run_still_ends_with_an_event(
     def start(request: Any, run_id: str) -> Any:
         run = real_start(request, run_id)
 
-        async def follow(after: int = 0) -> AsyncIterator[Any]:
+        async def follow(after: int = 0, at_once: Any = None) -> AsyncIterator[Any]:
             yield [(1, Started("m", 1.0))]
             raise RuntimeError
 

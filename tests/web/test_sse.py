@@ -52,6 +52,23 @@ async def play(
         await read(got)
 
 
+async def test_what_can_be_sent_at_once_is_and_nothing_twice() -> None:
+    sent: list[bool] = []
+
+    async def scenario(stream: EventStream) -> None:
+        await stream.send([Framed({"n": 1})])
+        sent.append(stream.send_at_once([Framed({"n": 2}), Framed({"n": 3})]))
+        sent.append(stream.send_at_once([Framed({"n": "x" * 2**20})]))
+        sent.append(stream.send_at_once([Framed({"n": 4})]))
+
+    async def read(response: ClientResponse) -> None:
+        lines = (await response.text()).split("\n\n")
+        assert [json.loads(line[6:])["n"] for line in lines[:-1]] == [1, 2, 3, 4]
+
+    await play(scenario, read)
+    assert sent == [True, False, True]
+
+
 async def test_headers_arrive_before_any_event() -> None:
     go_on = asyncio.Event()
 
