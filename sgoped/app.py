@@ -124,7 +124,11 @@ async def actions(app: web.Application) -> AsyncIterator[None]:
 async def enricher(app: web.Application) -> AsyncIterator[None]:
     """What waits for a model."""
     async with open_enricher(
-        app[keys.MEMORY], app[keys.REGISTRY], app[keys.STATE], app[keys.BUS]
+        app[keys.MEMORY],
+        app[keys.REGISTRY],
+        app[keys.STATE],
+        app[keys.BUS],
+        is_on=app[keys.SETTINGS].enrich_later,
     ) as opened:
         app[keys.ENRICHER] = opened
         yield

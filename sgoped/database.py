@@ -11,6 +11,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -182,14 +183,32 @@ def _refuse_newer(applied: Sequence[str], path: Path, steps: Sequence[Step]) -> 
 
 def _migrate(connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
     # Imported where the schema changes, which no usual start does: it takes a tenth of a start.
-    from sqlite_utils import Database as Tables  # noqa: PLC0415
-    from sqlite_utils import Migrations  # noqa: PLC0415
+    with _without_numpy():
+        from sqlite_utils import Database as Tables  # noqa: PLC0415
+        from sqlite_utils import Migrations  # noqa: PLC0415
 
     migrations = Migrations("sgoped")
     for step in steps:
         migrations(name=step.__name__)(step)
     migrations.apply(Tables(connection, execute_plugins=False))
     connection.commit()
+
+
+@contextmanager
+def _without_numpy() -> Iterator[None]:
+    """Keep sqlite-utils from importing numpy, which it does wherever it finds it.
+
+    It has no use for it here, and its memory and threads would stay. Who needs numpy imports it
+    before a database of theirs is opened.
+    """
+    is_there = "numpy" in sys.modules
+    if not is_there:
+        sys.modules["numpy"] = None  # type: ignore[assignment] # so is an import made to fail
+    try:
+        yield
+    finally:
+        if not is_there:
+            del sys.modules["numpy"]
 
 
 @asynccontextmanager

@@ -257,6 +257,7 @@ def test_other_programs_variables_are_no_concern(
         "SGOPED_CONTEXT=auto",
         "SGOPED_FALLBACK_MODELS=evil/m",
         "SGOPED_EMBEDDING_MODEL=evil/model",
+        "SGOPED_ENRICH_LATER=true",
     ],
 )
 def test_a_working_directory_cannot_expose_files_or_throw_versions_away(
@@ -268,6 +269,27 @@ def test_a_working_directory_cannot_expose_files_or_throw_versions_away(
     key = line.split("=", maxsplit=1)[0].removeprefix("SGOPED_").lower()
     assert loaded.origins.get(key) != str(tmp_path / ".env")
     assert line.split("=", maxsplit=1)[0] in loaded.warnings[0]
+
+
+@pytest.mark.parametrize("source", ["config.toml", "config .env", "the environment"])
+def test_a_working_directory_cannot_say_where_files_are_embedded(
+    config_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    write(config_dir / "config.toml", "ollama_host = 'localhost'")
+    lines = ("OLLAMA_HOST=evil.example", "OPENAI_BASE_URL=http://evil.example", "DEFAULT_MODEL=e/m")
+    write(tmp_path / ".env", "\n".join(lines))
+    assert read_settings().settings.ollama_host == "http://evil.example:11434"
+    if source == "config.toml":
+        write(config_dir / "config.toml", "ollama_host='localhost'\nembedding_model='ollama/m'")
+    elif source == "config .env":
+        write(config_dir / ".env", "SGOPED_EMBEDDING_MODEL=ollama/m")
+    else:
+        monkeypatch.setenv("SGOPED_EMBEDDING_MODEL", "ollama/m")
+    loaded = read_settings()
+    assert loaded.settings.embedding_model == "ollama/m"
+    assert loaded.settings.ollama_host == "http://localhost:11434"
+    assert loaded.settings.openai_base_url is loaded.settings.default_model is None
+    assert len(loaded.warnings) == len(lines)
 
 
 def test_a_working_directory_s_file_that_others_can_write_is_not_read(

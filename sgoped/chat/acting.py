@@ -104,7 +104,8 @@ async def execute(desk: Desk, order: Order, tasks: asyncio.TaskGroup) -> dict[st
 def _toolbelt(
     desk: Desk, order: Order, choice: ModelChoice | None, tasks: asyncio.TaskGroup
 ) -> Toolbelt:
-    return Toolbelt(desk.memory, desk.settings, choice, tasks, later=desk.later, model=order.model)
+    model = order.model or desk.registry.default_model() or ""
+    return Toolbelt(desk.memory, desk.settings, choice, tasks, later=desk.later, model=model)
 
 
 def _model_if_any(desk: Desk, name: str) -> ModelChoice | None:

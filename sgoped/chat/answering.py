@@ -84,6 +84,9 @@ async def answer(run: Run, desk: Desk, question: Question) -> End:
         InvalidInput: The attachments are too many.
     """
     choice = choose_model(desk.registry, question.model)
+    if choice is None:
+        await desk.registry.look_again()
+        choice = choose_model(desk.registry, question.model)
     message = question.message
     gathered = await gather_question(desk.memory, question)
     others = stand_ins(desk.registry, desk.settings, choice)

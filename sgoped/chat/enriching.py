@@ -4,6 +4,11 @@ Files wait in ``state.db``, over restarts and kills. One at a time is worked on,
 asked for nothing while somebody waits for an answer of the same service. A file that was changed
 or is gone is left alone: it is written only with the etag it was saved with, so that nothing of
 the person's is ever overwritten and no summary is added twice.
+
+What a person kept is sent only to the model that was to be asked when they did so, the chosen or
+the default one, and in its place to one on this machine or network. A remote service that came, or
+became the default, or took that model's name later was not agreed to: for it a person has to ask
+that it is tried again.
 """
 
 from __future__ import annotations
@@ -49,12 +54,14 @@ class Enricher:
         bus: Bus,
         *,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        is_on: bool = True,
     ) -> None:
         self._memory = memory
         self._registry = registry
         self._table = table
         self._bus = bus
         self._first_pause_seconds = first_pause_seconds
+        self._is_on = is_on
         self._rows: dict[str, Enrichment] = {}
         self._wake = asyncio.Event()
         self._working: tuple[str, asyncio.Task[None]] | None = None
@@ -70,7 +77,7 @@ class Enricher:
             path: Relative to the memory folder.
             etag: Of the content that ``recipe`` is for.
             recipe: See ``actions.later``.
-            model: Which is to be asked, an id or name; empty: the default one.
+            model: Which is to be asked, an id or name; empty: the default one of this moment.
 
         Returns:
             The id under which it waits; empty when too many wait already.
@@ -87,9 +94,9 @@ class Enricher:
             path=path,
             etag=etag,
             recipe=dict(recipe),
-            model=model,
             created_at=now,
             next_try_at=now,
+            **self._agreed(model),
         )
         await self._keep(row)
         self._wake.set()
@@ -112,6 +119,8 @@ class Enricher:
     async def retry(self, enrichment_id: str) -> Enrichment:
         """Try one again as soon as a model answers, however often it failed.
 
+        Its model is asked wherever it is by now, or the present default one if it is gone.
+
         Raises:
             NotFound: There is none of that id.
             Conflict: It is done, being done, or its file was changed.
@@ -120,10 +129,9 @@ class Enricher:
         row = self._row(enrichment_id)
         if row.state not in ("queued", "failed"):
             raise Conflict(f"it is {row.state}: only what waits or failed can be tried again")
-        row = replace(
-            row, state="queued", why="", attempts=0, next_try_at=time.time(), ended_at=None
-        )
-        await self._keep(row)
+        now, agreed = time.time(), self._agreed(row.model if self._found(row.model) else "")
+        row = replace(row, state="queued", why="", attempts=0, next_try_at=now, ended_at=None)
+        await self._keep(replace(row, **agreed))
         self._wake.set()
         return row
 
@@ -179,20 +187,38 @@ class Enricher:
 
     def _next(self) -> tuple[Enrichment, ModelChoice] | None:
         now = time.time()
-        for row in self._rows.values():
+        for row in self._rows.values() if self._is_on else ():
             if row.state == "queued" and (row.next_try_at or 0) <= now:
-                choice = self._usable(row.model)
+                choice = self._usable(row)
                 if choice is not None:
                     return row, choice
         return None
 
-    def _usable(self, model: str) -> ModelChoice | None:
-        """The model, if its service is known to answer: not one that was never heard."""
+    def _agreed(self, model: str) -> dict[str, Any]:
+        """Which model a person means who keeps something now, and whether it is elsewhere."""
+        choice = self._found(model or self._registry.default_model() or self._only_elsewhere())
+        if choice is None:
+            return {"model": model, "may_leave": False}
+        return {"model": choice.id, "may_leave": not choice.is_local}
+
+    def _only_elsewhere(self) -> str:
+        """The first model where all are remote: while these are down, none is the default."""
+        models = [model.id for model in self._registry.models()]
+        found = [choice for model in models if (choice := self._found(model)) is not None]
+        return "" if not found or any(choice.is_local for choice in found) else found[0].id
+
+    def _found(self, model: str) -> ModelChoice | None:
         try:
-            choice = self._registry.find_model(model)
+            return self._registry.find_model(model) if model else None
         except NotFound:
             return None
+
+    def _usable(self, row: Enrichment) -> ModelChoice | None:
+        """The model, if its service is known to answer: not one that was never heard."""
+        choice = self._found(row.model) or self._registry.find_model("")
         if choice is None or choice.guard.is_open:
+            return None
+        if not choice.is_local and not (row.may_leave and choice.id == row.model):
             return None
         services = {service.id: service for service in self._registry.services()}
         service = services.get(choice.service_id)
@@ -292,14 +318,22 @@ async def open_enricher(
     bus: Bus,
     *,
     first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+    is_on: bool = True,
 ) -> AsyncGenerator[Enricher]:
     """Open the queue and work on it until the block is left.
+
+    While it is not ``is_on``, what waits goes on waiting.
 
     Raises:
         StorageError: What waits cannot be read.
     """
     enricher = Enricher(
-        memory, registry, Enrichments(state), bus, first_pause_seconds=first_pause_seconds
+        memory,
+        registry,
+        Enrichments(state),
+        bus,
+        first_pause_seconds=first_pause_seconds,
+        is_on=is_on,
     )
     await enricher.load()
     async with background(enrichment=enricher.work(), enrichment_watch=enricher.watch()):

@@ -1,7 +1,7 @@
 """Which model answers where another one cannot: only those that the person listed for it.
 
-Without ``fallback_models`` nobody stands in. A model is listed by its id, so that a remote one
-never stands in for a local one unless the person said so.
+Without ``fallback_models`` nobody stands in. A remote model is listed by its id: a bare name means
+a local one only, since whose it is changes with the services that are there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def stand_ins(
             choice = registry.find_model(name)
         except NotFound:
             continue
-        if choice is not None and choice.id in usable - asked:
+        if choice is None or not (choice.is_local or choice.id == name):
+            continue
+        if choice.id in usable - asked:
             asked.add(choice.id)
             yield choice
 

@@ -6,8 +6,8 @@ the one in the working directory), that before ``config.toml``, and that before 
 Two rules keep a key from travelling. An endpoint and its key are one thing: the first source that
 names ``openai_api_key`` or ``openai_base_url`` gives both, and the others give neither. And a
 ``.env`` in the working directory, which may have come with somebody's repository, cannot say
-which files are shown, or to whom, or what is kept of them; nor is anything in a ``.env``
-interpolated.
+which files are shown, or to whom, or what is kept of them; nor, where files go to a model unasked,
+where that model is; nor is anything in a ``.env`` interpolated.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ _NOT_FROM_WORKING_DIRECTORY = frozenset(
     {
         *("home", "memory_dir", "host", "token", "check_peer_uid"),
         *("allowed_hosts", "allowed_origins", "max_versions_bytes", "max_kept_runs", "context"),
-        *("fallback_models", "embedding_model"),
+        *("fallback_models", "embedding_model", "enrich_later"),
     }
+)
+_SERVICES = frozenset(
+    {"ollama_host", "openai_api_key", "openai_base_url", "openai_models", "default_model"}
 )
 _CLIENT_VARIABLES = frozenset({"SGOPED_URL", "SGOPED_SERVICE_KEY"})
 
@@ -114,9 +117,10 @@ def read_settings(
         Layer("a flag", flags, by_variable=False),
         environment,
         _config_env_file(paths, warnings),
-        _working_env_file(paths, working_dir, warnings),
         _config_file(paths, warnings),
     ]
+    embeds = any(layer.values.get("embedding_model") for layer in layers)
+    layers.insert(3, _working_env_file(paths, working_dir, warnings, embeds=embeds))
     values, origins = _merge(layers, warnings)
     return Loaded(_validate(values, origins), _told(origins), tuple(warnings))
 
@@ -162,7 +166,9 @@ def _config_env_file(paths: Paths, warnings: list[str]) -> Layer:
     return _without(layer, _NOT_FROM_FILES, warnings, "it decides where that file lies")
 
 
-def _working_env_file(paths: Paths, working_dir: Path | None, warnings: list[str]) -> Layer:
+def _working_env_file(
+    paths: Paths, working_dir: Path | None, warnings: list[str], *, embeds: bool
+) -> Layer:
     try:
         path = (working_dir or Path.cwd()) / ".env"
         same = path.exists() and paths.env_file.exists() and path.samefile(paths.env_file)
@@ -176,7 +182,9 @@ def _working_env_file(paths: Paths, working_dir: Path | None, warnings: list[str
         return Layer(str(path), {})
     layer = _read_env_file(path, warnings)
     reason = "a working directory's .env cannot say what is shown, to whom, or what is kept"
-    return _without(layer, _NOT_FROM_WORKING_DIRECTORY, warnings, reason)
+    layer = _without(layer, _NOT_FROM_WORKING_DIRECTORY, warnings, reason)
+    reason = "where embedding_model is set, a working directory's .env names no service"
+    return _without(layer, _SERVICES, warnings, reason) if embeds else layer
 
 
 def _read_env_file(path: Path, warnings: list[str]) -> Layer:

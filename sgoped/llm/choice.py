@@ -28,6 +28,7 @@ class ModelChoice:
         id: The model's id over all services.
         name: What its service calls it.
         service_id: Its service.
+        is_local: Whether what it is sent stays on this machine or network.
         guard: What lets requests to its service through.
         in_background: Whether nobody waits for it; see ``for_background``.
     """
@@ -45,6 +46,7 @@ class ModelChoice:
         learned: Learned | None = None,
         guard: Guard | None = None,
         known_tokens: int | None = None,
+        is_local: bool = False,
     ) -> None:
         self.id = model_id
         self.name = name
@@ -55,6 +57,7 @@ class ModelChoice:
         self._set_tokens = set_tokens
         self._learned = learned or Learned()
         self._known_tokens = known_tokens
+        self.is_local = is_local
         self.guard = guard or Guard()
         self.in_background = False
 

@@ -1,6 +1,8 @@
 """``ModelEmbedder``: the embedding model that a person named, found anew each time it is asked.
 
-Services come and go while the daemon runs, so nothing of them is kept between two questions.
+Services come and go while the daemon runs, so nothing of them is kept between two questions. Since
+the text of a whole folder goes to the model unasked, a bare name never means a remote one: it would
+begin to mean it because a service was added, or because another one was removed or was silent.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ _MAX_SHOWN_CHARS = 200
 
 
 class ModelEmbedder:
-    """Asks the model that ``name``, an id or an unambiguous name, means at present."""
+    """Asks the model that ``name`` means at present: an id, or a local model's unambiguous name."""
 
     def __init__(self, name: str, configured: Callable[[], Sequence[ConfiguredService]]) -> None:
         self._name = name
@@ -55,15 +57,25 @@ class ModelEmbedder:
                     return service, bare
         for wanted in (self._name, f"{self._name}:latest"):
             having = [service for service in usable if wanted in _names(service)]
-            if len(having) > 1:
-                ids = ", ".join(f"{service.id}/{wanted}" for service in having)
-                raise NotFound(
-                    f"Model '{self._shown}' is offered by several services: name one of {ids}",
-                    code="model_ambiguous",
-                )
             if having:
-                return having[0], wanted
+                return self._local_of(having, wanted), wanted
         raise NotFound(f"Model '{self._shown}' not available", code="model_not_found")
+
+    def _local_of(self, having: Sequence[ConfiguredService], name: str) -> ConfiguredService:
+        local = [service for service in having if service.is_local]
+        if len(local) == 1:
+            return local[0]
+        ids = ", ".join(f"{service.id}/{name}" for service in having)
+        if local:
+            raise NotFound(
+                f"Model '{self._shown}' is offered by several services: name one of {ids}",
+                code="model_ambiguous",
+            )
+        raise NotFound(
+            f"Model '{self._shown}' is one of a remote service: to send it the text of your files, "
+            f"name it as {ids}",
+            code="model_not_found",
+        )
 
     @property
     def _shown(self) -> str:

@@ -106,7 +106,8 @@ class OllamaService:
                 {"role": message.role, "content": message.content} for message in messages
             ],
             "stream": True,
-            # Newer servers then refuse a prompt that does not fit, instead of cutting it.
+            # Servers that know it refuse a prompt that does not fit, with both numbers, instead of
+            # dropping earlier messages or its middle; older ones pass over what they do not know.
             "truncate": False,
         }
         if context_tokens is not None:

@@ -89,11 +89,11 @@ class Prober:
             limit = 2 * (self._timeouts.connect_seconds + self._timeouts.request_seconds)
             await asyncio.wait(waiting, timeout=limit)
 
-    async def check(self, service_id: str) -> None:
-        """Probe this one now, and wait for the result for ``CHECK_SECONDS`` at most."""
+    async def check(self, *service_ids: str) -> None:
+        """Probe these now, and wait for the results for ``CHECK_SECONDS`` at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CHECK_SECONDS):
-                await self.refresh([service_id])
+                await self.refresh(service_ids)
 
     async def _watch(self, probe: _Probe) -> None:
         failures = 0

@@ -121,6 +121,10 @@ class Registry:
         )
         return None if offer is None else self._choice(offer)
 
+    async def look_again(self) -> None:
+        """Have what is down probed, and wait for that shortly: its next probe may be minutes away."""
+        await self._prober.check(*(each.id for each in self._configured if not each.available))
+
     def embedder(self, name: str) -> ModelEmbedder:
         """Asks the embedding model ``name``, found among the services of each moment."""
         return ModelEmbedder(name, lambda: self._configured)
@@ -233,6 +237,7 @@ class Registry:
             learned=self._learned,
             guard=configured.guard,
             known_tokens=configured.capabilities.get(offer.name, UNKNOWN).window,
+            is_local=configured.is_local,
         )
 
     async def _restored(

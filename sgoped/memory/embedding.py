@@ -249,6 +249,17 @@ class Embedding:
         found = self._store.vectors(hashes)
         return {key for key, vector in found.items() if len(vector) in sizes}
 
+    def wanted(self, batch: Batch, keys: Iterable[bytes]) -> list[bytes]:
+        """Which of a batch's texts are still in a file that can be found, as it was read."""
+        places = (
+            place
+            for pid, path, stat, places in batch.files
+            if self._table.path(pid) == path and self._stat(pid) == stat
+            for place in places
+        )
+        hashes = {place.hash for place in places}
+        return [key for key in keys if key in hashes]
+
     def put_back(self, batch: Batch) -> None:
         """The files of a batch wait again, in front."""
         self._waiting.extendleft(pid for pid, *_ in reversed(batch.files) if pid in self._queued)

@@ -228,7 +228,9 @@ class Meaning:
         for start in range(0, len(keys), REQUEST_TEXTS):
             await self._indexer.until_idle()
             await self._look_at_changed()
-            some = keys[start : start + REQUEST_TEXTS]
+            some = self._embedding.wanted(batch, keys[start : start + REQUEST_TEXTS])
+            if not some:
+                continue
             started = time.monotonic()
             answer = await self._passages.ask([batch.texts[key] for key in some])
             if answer.dimensions:

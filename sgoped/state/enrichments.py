@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 EnrichmentState = Literal["queued", "working", "done", "skipped", "failed"]
 
 _SELECT = (
-    "select id, path, etag, recipe, model, state, why, attempts, created_at, next_try_at, ended_at "
-    "from enrichment order by created_at, id"
+    "select id, path, etag, recipe, model, state, why, attempts, created_at, next_try_at, ended_at, "
+    "may_leave from enrichment order by created_at, id"
 )
-_REPLACE = "insert or replace into enrichment values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_REPLACE = "insert or replace into enrichment values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,15 @@ class Enrichment:
         path: The file, relative to the memory folder.
         etag: What its content was told from another one by when it was saved.
         recipe: What a model is to add; see ``actions.later``.
-        model: Which is asked, an id or name; empty: the default one.
+        model: Which was to be asked, an id or name; empty: there was none.
         state: How far it is.
         why: Why it ended so, or why it is tried again; empty when there is nothing to say.
         attempts: How often a model was asked.
         created_at: In unix seconds, as all times.
         next_try_at: Not before then; None when it has ended.
         ended_at: None until then.
+        may_leave: Whether that model was not on this machine or network, so that the text may go
+            to it there.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Enrichment:
     created_at: float = 0.0
     next_try_at: float | None = None
     ended_at: float | None = None
+    may_leave: bool = False
 
 
 class Enrichments:
@@ -68,9 +71,13 @@ class Enrichments:
             rows = connection.execute(_SELECT)
             return [
                 Enrichment(
-                    id_, path.decode("utf-8", "surrogateescape"), etag, json.loads(recipe), *rest
+                    id_,
+                    path.decode("utf-8", "surrogateescape"),
+                    etag,
+                    json.loads(recipe),
+                    *(*rest, bool(may_leave)),
                 )
-                for id_, path, etag, recipe, *rest in rows
+                for id_, path, etag, recipe, *rest, may_leave in rows
             ]
 
         return await self._state.run(work)
@@ -80,7 +87,7 @@ class Enrichments:
         values = (
             *(row.id, row.path.encode("utf-8", "surrogateescape"), row.etag),
             *(json.dumps(row.recipe), row.model, row.state, row.why, row.attempts),
-            *(row.created_at, row.next_try_at, row.ended_at),
+            *(row.created_at, row.next_try_at, row.ended_at, row.may_leave),
         )
 
         def work(connection: sqlite3.Connection) -> None:
@@ -104,3 +111,8 @@ def create_enrichments(tables: Tables) -> None:
         "recipe text not null, model text not null, state text not null, why text not null, "
         "attempts integer not null, created_at real not null, next_try_at real, ended_at real)"
     )
+
+
+def add_may_leave(tables: Tables) -> None:
+    """Note whether a text may leave this machine; of those that wait already, none may."""
+    tables.execute("alter table enrichment add column may_leave integer not null default 0")

@@ -19,7 +19,7 @@ from sgoped.state import erasing
 from sgoped.state.backups import UnsoundSourceError
 from sgoped.state.conversation_rows import create_conversations
 from sgoped.state.conversations import ConversationRows
-from sgoped.state.enrichments import create_enrichments
+from sgoped.state.enrichments import add_may_leave, create_enrichments
 from sgoped.state.examination import is_damage
 from sgoped.state.run_records import create_runs
 
@@ -61,7 +61,7 @@ def create_services(tables: Tables) -> None:
     )
 
 
-STEPS = (create_services, create_conversations, create_runs, create_enrichments)
+STEPS = (create_services, create_conversations, create_runs, create_enrichments, add_may_leave)
 
 
 class State:

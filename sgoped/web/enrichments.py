@@ -37,7 +37,11 @@ async def cancel_enrichment(request: web.Request) -> web.StreamResponse:
     "enrichments", parameters=(ENRICHMENT_ID,), returns=EnrichmentReply, fails=(404, 409, 500, 507)
 )
 async def retry_enrichment(request: web.Request) -> web.StreamResponse:
-    """Try a summary again as soon as a model answers, however often it failed."""
+    """Try a summary again as soon as a model answers, however often it failed.
+
+    If the model that was meant is gone, or has moved, the text goes to where it is now, or to the
+    present default model.
+    """
     retry = request.app[ENRICHER].retry(ENRICHMENT_ID.read(request))
     return reply(_json(await request.app[SAVES].run(retry)))
 

@@ -432,3 +432,17 @@ async def test_a_hidden_file_is_read_when_it_is_named_but_secrets_are_not(served
     await served.ask("What is in @d ?")
     assert "d/y" in served.sent()
     assert "d/.x" not in served.sent()
+
+
+@pytest.mark.parametrize("kind", ["ollama", "openai"])
+async def test_the_first_question_after_the_service_is_back_is_answered_by_it(
+    world: World, kind: str
+) -> None:
+    """Nobody named a model, and the next look in the background is many seconds away."""
+    await world.serve(kind)
+    await world.upstream.stop()
+    for _ in range(6):
+        await world.registry.refresh()
+    assert said_in(await world.ask("hi")).startswith("No model is available")
+    await world.upstream.start()
+    assert said_in(await world.ask("hi")) == "Hello, world"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from sgoped.chat import Attachment, ChatRequest, Enricher, open_chat, open_enric
 from sgoped.chat.enriching import MAX_ATTEMPTS
 from sgoped.config import Settings
 from sgoped.errors import Conflict, NotFound
-from sgoped.events import Bus, EnrichmentChanged
+from sgoped.events import Bus, EnrichmentChanged, SettingsChanged
 from sgoped.llm import open_registry
+from sgoped.llm.address import Address
 from sgoped.memory import open_memory
 from sgoped.state import Enrichment, Enrichments, open_state
 from tests.chat.world import World, events_of, said_in, until
@@ -46,7 +47,14 @@ class Waiting:
             open_state(paths.state_db, paths.backups_dir) as state,
             open_memory(paths, configured, state, bus) as memory,
             open_registry(configured, state, bus) as registry,
-            open_enricher(memory, registry, state, bus, first_pause_seconds=0.01) as later,
+            open_enricher(
+                memory,
+                registry,
+                state,
+                bus,
+                first_pause_seconds=0.01,
+                is_on=configured.enrich_later,
+            ) as later,
             open_chat(memory, registry, actions, configured, bus, state=state, later=later) as chat,
         ):
             await memory.refresh()
@@ -284,6 +292,115 @@ async def test_the_model_that_was_named_is_waited_for(waiting: Waiting) -> None:
         await waiting.upstream.start()
         assert (await ended(world, later)).state == "done"
         assert other.chats == []
+
+
+@asynccontextmanager
+async def with_a_remote(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[FakeUpstream]:
+    """A second service, ``away``, which is taken for one that is not on this machine."""
+    async with FakeUpstream(Script(chunks=("Elsewhere.",))) as other:
+        is_local = property(lambda address: address.url.port != other.port)
+        monkeypatch.setattr(Address, "is_local", is_local)
+        place = {"name": "Away", "models": ["beta"], "base_url": f"{other.url}/v1"}
+        await world.registry.put("away", "openai", place)
+        await world.registry.refresh()
+        yield other
+
+
+async def settled(world: World) -> None:
+    """Give the queue its chance: a change wakes it, and it looks before this returns."""
+    await world.registry.refresh()
+    for _ in range(20):
+        world.bus.publish(SettingsChanged("default_model"))
+        await asyncio.sleep(0.005)
+
+
+async def test_what_was_kept_for_a_local_model_is_not_sent_to_a_remote_default(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with waiting.open() as (world, later):
+        await world.serve(service_id="home")
+        await world.registry.set_default("home/beta")
+        await waiting.upstream.stop()
+        await save(world)
+        assert (later.all()[0].model, later.all()[0].may_leave) == ("home/beta", False)
+        async with with_a_remote(world, monkeypatch) as other:
+            await world.registry.set_default("away/beta")
+            await settled(world)
+            await world.registry.remove("home")
+            await settled(world)
+            assert later.all()[0].state == "queued"
+            assert other.chats == []
+            await waiting.upstream.start()
+            await world.serve(service_id="home")
+            assert (await ended(world, later)).state == "done"
+            assert other.chats == []
+
+
+async def test_what_was_kept_without_any_model_waits_for_a_local_one(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with waiting.open() as (world, later):
+        await save(world)
+        async with with_a_remote(world, monkeypatch) as other:
+            await settled(world)
+            assert later.all()[0].state == "queued"
+            assert other.chats == []
+            await later.retry(later.all()[0].id)
+            assert (await ended(world, later)).state == "done"
+            assert "> Elsewhere." in world.files()["n.md"]
+
+
+async def test_a_local_model_that_moves_away_is_not_sent_what_waits_for_it(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with waiting.open() as (world, later):
+        await world.serve(service_id="away")
+        await waiting.upstream.stop()
+        await save(world, model="away/beta")
+        async with with_a_remote(world, monkeypatch) as other:
+            await settled(world)
+            assert later.all()[0].state == "queued"
+            assert other.chats == []
+
+
+@pytest.mark.parametrize("model", ["", "away/beta", "never chosen"])
+async def test_the_remote_model_that_was_meant_is_asked_also_after_a_restart(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        async with waiting.open() as (world, _):
+            other = await stack.enter_async_context(with_a_remote(world, monkeypatch))
+            if model != "never chosen":
+                await world.registry.set_default("away/beta")
+            await other.stop()
+            await world.registry.refresh()
+            await save(world, model=model if model == "away/beta" else "")
+        await other.start()
+        async with waiting.open() as (world, later):
+            assert (await ended(world, later)).state == "done"
+            assert "> Elsewhere." in world.files()["n.md"]
+
+
+async def test_what_waits_goes_on_waiting_once_it_is_switched_off(waiting: Waiting) -> None:
+    async with waiting.open() as (world, _):
+        await save(world)
+    async with waiting.open(enrich_later=False) as (world, later):
+        await world.serve()
+        await settled(world)
+        assert [row.state for row in later.all()] == ["queued"]
+        assert waiting.upstream.chats == []
+
+
+async def test_a_file_that_is_ignored_meanwhile_is_not_sent(waiting: Waiting) -> None:
+    async with waiting.open() as (world, later):
+        await save(world)
+        await world.write({".sgopedignore": "n.md\n"})
+        await world.serve()
+        row = await ended(world, later)
+        assert (row.state, row.why) == ("skipped", "gone")
+        assert waiting.upstream.chats == []
 
 
 async def test_with_the_setting_off_nothing_waits(waiting: Waiting) -> None:

@@ -23,6 +23,7 @@ from sgoped.chat import (
     Started,
     UsageTold,
 )
+from sgoped.llm.address import Address
 from sgoped.llm.configured import ConfiguredService
 from sgoped.web.run_events import event_json
 from tests.chat.world import World, events_of, open_world, said_in, until
@@ -277,3 +278,19 @@ async def test_stopped_before_a_word_it_is_cancelled_and_nobody_else_is_asked(ho
         world.chat.stop(run.stream_id)
         assert isinstance((await events_of(run))[-1], Cancelled)
         assert other.chats == []
+
+
+async def test_a_bare_name_lists_a_local_model_only(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(home, "openai", fallback_models=("other",)) as (world, other):
+        place = {"base_url": f"{other.url}/v1", "models": ["other"]}
+        await world.registry.put("t", "openai", {"name": "T", **place})
+        world.upstream.behave(Script(fault="500"))
+        assert said_in(await world.ask("hello", model="s/beta")).endswith("from t")
+        is_local = property(lambda address: address.url.port != other.port)
+        monkeypatch.setattr(Address, "is_local", is_local)
+        asked = len(other.chats)
+        events = await world.ask("hello", model="s/beta")
+        assert isinstance(events[-1], Failed)
+        assert len(other.chats) == asked

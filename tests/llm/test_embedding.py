@@ -13,6 +13,7 @@ from sgoped.config import Settings
 from sgoped.errors import NotFound, ServiceError
 from sgoped.events import Bus
 from sgoped.llm import Registry, open_registry
+from sgoped.llm.address import Address
 from sgoped.llm.kinds import Kinds
 from sgoped.llm.ollama import OllamaService
 from sgoped.llm.openai import OpenAIService
@@ -209,6 +210,24 @@ async def test_the_model_is_looked_for_anew_each_time(
     await registry.put("two", "ollama", {"host": upstream.url, "enabled": False})
     with pytest.raises(NotFound):
         embedder.model_id()
+
+
+async def test_a_bare_name_never_means_a_remote_model(
+    registry: Registry, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FakeUpstream() as remote:
+        is_local = property(lambda address: address.url.port != remote.port)
+        monkeypatch.setattr(Address, "is_local", is_local)
+        embedder = registry.embedder("nomic")
+        await add(registry, "remote", remote)
+        for _ in range(2):
+            with pytest.raises(NotFound, match="name it as remote/nomic:latest"):
+                await embedder.embed(TEXTS)
+            await add(registry, "home", upstream)
+            assert embedder.model_id() == "home/nomic:latest"
+            await registry.remove("home")
+        assert remote.embedded == []
+        assert len(await registry.embedder("remote/nomic:latest").embed(TEXTS)) == 3
 
 
 async def test_the_id_of_a_service_that_told_nothing_yet_is_taken_at_its_word(

@@ -195,6 +195,22 @@ async def test_only_text_that_a_search_would_show_is_sent(
         assert sorted(upstream.embedded) == sorted(FILES.values())
 
 
+async def test_what_is_ignored_while_the_model_works_is_not_sent_any_more(
+    tmp_path: Path, root: Path, upstream: FakeUpstream, dialect: str
+) -> None:
+    write(root, {f"private/{number}.txt": f"SECRET {number}" for number in range(50)})
+    upstream.behave(Script(gate_at=-1, fault_on=("embed",)))
+    async with opened_world(tmp_path, upstream, dialect) as world:
+        await upstream.until(lambda: bool(upstream.embedded))
+        sent = len(upstream.embedded)
+        write(root, {".sgopedignore": "private/\n"})
+        await world.memory.refresh()
+        upstream.open_gate()
+        await world.until_ready()
+        assert not [text for text in upstream.embedded[sent:] if "SECRET" in text]
+        assert set(FILES.values()) <= set(upstream.embedded)
+
+
 async def test_another_model_starts_afresh_and_the_former_vectors_are_gone(
     tmp_path: Path, root: Path, upstream: FakeUpstream, dialect: str
 ) -> None:
@@ -367,8 +383,12 @@ async def test_a_missing_numpy_is_told(
 ) -> None:
     import importlib  # noqa: PLC0415
 
-    def missing(name: str) -> object:
-        raise ImportError(name)
+    import_module = importlib.import_module
+
+    def missing(name: str, package: str | None = None) -> object:
+        if name == "sgoped.memory.embedding":
+            raise ImportError(name)
+        return import_module(name, package)
 
     monkeypatch.setattr(importlib, "import_module", missing)
     async with opened_world(tmp_path, upstream, services=()) as world:
@@ -377,10 +397,33 @@ async def test_a_missing_numpy_is_told(
         assert await world.found("roses") == ["notes/roses.md"]
 
 
-def test_without_the_setting_numpy_is_not_imported() -> None:
-    code = "import sys, sgoped.app; print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+FIRST_START = """
+import asyncio, sys
+from pathlib import Path
+from aiohttp import web
+from sgoped.app import create_app
+from sgoped.config import Settings
+from sgoped.paths import resolve_paths
+
+async def main():
+    paths = resolve_paths(Path(sys.argv[1]))
+    for path in (paths.memory_dir, paths.cache_dir, paths.backups_dir):
+        path.mkdir(parents=True)
+    app = create_app(Settings(), paths)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    print('numpy' in sys.modules)
+    await runner.cleanup()
+
+asyncio.run(main())
+"""
+
+
+def test_without_the_setting_numpy_is_not_imported(tmp_path: Path) -> None:
+    """Not in a first start either, where schemas are made with the help of sqlite-utils."""
+    command = [sys.executable, "-c", FIRST_START, str(tmp_path / "home")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 async def test_more_vectors_than_there_is_room_for_are_told_and_the_rest_found_by_words(
