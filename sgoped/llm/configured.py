@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 
+from sgoped.errors import InvalidInput
 from sgoped.llm.capabilities import Capabilities
 from sgoped.llm.circuit import Circuit
 from sgoped.llm.guard import Guard
 from sgoped.llm.keys import placeholder
 from sgoped.llm.kinds import as_shown
 from sgoped.llm.service import AskableService, ServiceConfig
-from sgoped.llm.types import ServiceInfo
+from sgoped.llm.types import ModelHealth, ServiceInfo
 
 ONLINE = "online"
 CONFIGURED = "configured"
@@ -19,6 +21,14 @@ DISABLED = "disabled"
 LOCAL_PERIOD_SECONDS = 30.0
 REMOTE_PERIOD_SECONDS = 300.0
 STALE_PERIODS = 2.0
+
+_SERVICE_ID = re.compile(r"(?!\.\.?$)[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,100}")
+
+
+def refuse_odd_id(service_id: str) -> None:
+    """Raise InvalidInput for what cannot be the id of a service."""
+    if not _SERVICE_ID.fullmatch(service_id):
+        raise InvalidInput("service_id: 1 to 100 characters, no slashes or control characters")
 
 
 @dataclass(slots=True)
@@ -94,6 +104,10 @@ class ConfiguredService:
     def is_local(self) -> bool:
         """Whether what it is sent stays on this machine or network."""
         return self.config is not None and self.config.address.is_local
+
+    def health(self, model_id: str) -> ModelHealth:
+        """How one of its models was when it was last asked."""
+        return ModelHealth(model_id, self.id, self.shown_status, self.available, self.checked_at)
 
     def info(self) -> ServiceInfo:
         """What may be shown of it."""

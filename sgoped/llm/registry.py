@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -25,7 +24,7 @@ from sgoped.llm.capabilities import UNKNOWN, Capabilities
 from sgoped.llm.choice import ModelChoice
 from sgoped.llm.circuit import Circuit
 from sgoped.llm.completing import completed
-from sgoped.llm.configured import DISABLED, ONLINE, ConfiguredService
+from sgoped.llm.configured import DISABLED, ONLINE, ConfiguredService, refuse_odd_id
 from sgoped.llm.embedding import ModelEmbedder
 from sgoped.llm.guard import Guard
 from sgoped.llm.keyless import KeylessService
@@ -46,7 +45,6 @@ MAX_SERVICES = 100
 HEALTH_AGE_SECONDS = 5.0
 DEFAULT_MODEL_KEY = "default_model"
 
-_SERVICE_ID = re.compile(r"(?!\.\.?$)[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,100}")
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +112,9 @@ class Registry:
         Raises:
             NotFound: No such model (``model_not_found``), or several (``model_ambiguous``).
         """
-        offer = (
-            catalogue.resolve(self._configured, name)
-            if name
-            else catalogue.usable_offer(self._configured, self._default)
-        )
+        if name:
+            return self._choice(catalogue.resolve(self._configured, name))
+        offer = catalogue.usable_offer(self._configured, self._default)
         return None if offer is None else self._choice(offer)
 
     async def look_again(self) -> None:
@@ -189,8 +185,7 @@ class Registry:
         service = offer.service
         if time.time() - (service.checked_at or 0) > HEALTH_AGE_SECONDS:
             self._prober.wake(service.id)
-        status, available = service.shown_status, service.available
-        return ModelHealth(offer.id, service.id, status, available, service.checked_at)
+        return service.health(offer.id)
 
     async def load(self) -> None:
         """Take up what is stored and what the environment names, and begin to probe."""
@@ -290,8 +285,7 @@ class Registry:
             self._bus.publish(ServiceChanged(configured.id, configured.shown_status))
 
     async def _put(self, service_id: str, kind: str, config: Mapping[str, Any]) -> ServiceInfo:
-        if not _SERVICE_ID.fullmatch(service_id):
-            raise InvalidInput("service_id: 1 to 100 characters, no slashes or control characters")
+        refuse_odd_id(service_id)
         if service_id not in self._services and len(self._services) >= MAX_SERVICES:
             raise InvalidInput(f"There are {MAX_SERVICES} services already: remove one first")
         async with self._changing:
