@@ -146,7 +146,8 @@ SHARES = {
     "POST /api/actions/execute": 0.3,
     "POST /api/conversations/{conversation_id}/export": 0.2,
     "POST /api/conversations/{conversation_id}/fork": 0.3,
-    "POST /api/enrichments/{enrichment_id}/retry": 0.3,
+    # A local model takes the place of one that is gone, and is done before anybody can retry.
+    "POST /api/enrichments/{enrichment_id}/retry": 0.0,
     "POST /api/files/content": 0.3,
     "POST /api/files/rename": 0.2,
     "POST /api/files/restore": 0.2,
