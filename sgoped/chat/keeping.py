@@ -19,7 +19,8 @@ from sgoped.state import LIVE, RunRecords
 from sgoped.unexpected import log_unexpected
 
 SAVE_SECONDS = 0.5
-PAUSE_SECONDS = 0.2
+# What is asked at this moment comes first: its first token does not wait for ours.
+PAUSE_SECONDS = 0.1
 MAX_UNSAVED_BYTES = 16 * 1024 * 1024
 MAX_UNSAVED_RUNS = 50
 
@@ -82,12 +83,12 @@ class Keeper:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._due.wait()
+            await asyncio.sleep(PAUSE_SECONDS)
             self._due.clear()
             try:
                 await self.save()
             except Exception as error:  # noqa: BLE001 - what is not kept must not end the daemon
                 log_unexpected("keeping runs", error)
-            await asyncio.sleep(PAUSE_SECONDS)
 
     async def save(self) -> None:
         """Write everything that changed, in one transaction."""
