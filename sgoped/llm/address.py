@@ -152,7 +152,7 @@ def _parse(text: str) -> URL:
     try:
         url = URL(text)
         host, port = url.host, url.port
-    except ValueError:  # UnicodeError is one
+    except (ValueError, IndexError):  # UnicodeError is one; yarl stumbles over "[]@"
         raise InvalidInput("The address cannot be read: write such as http://host:port") from None
     if url.scheme not in ("http", "https"):
         raise InvalidInput("Only http:// and https:// addresses can be asked")

@@ -26,6 +26,7 @@ from sgoped.memory.beneath import open_file
 IGNORE_FILE_NAMES = (".gitignore", ".sgopedignore")
 _MAX_FILE_BYTES = 1_000_000
 _MAX_PATTERNS = 5_000
+_NO_BLANK = "\ue000"
 _MAX_LINE_CHARS = 4_096  # as long as a path can be
 # How pathspec writes a leading ``**/``, and a ``/**/``; and how the latter is matched lazily.
 _ANY_FOLDERS = "^(?:.+/)?"
@@ -179,10 +180,29 @@ def _lines(files: Iterable[bytes]) -> Iterable[str]:
         yield from os.fsdecode(data.removeprefix(b"\xef\xbb\xbf")).split("\n")
 
 
+def _trimmed(line: str) -> str:
+    """A line without its trailing spaces, of which an escaped one is none; other blanks stay."""
+    end, escaped = 0, False
+    for at, character in enumerate(line, start=1):
+        if escaped or character != " ":
+            end = at
+        escaped = character == "\\" and not escaped
+    return line[:end]
+
+
+def _translate_whole(body: str) -> str | None:
+    """As ``_translate``, which would trim every blank at the end, and not spaces alone."""
+    last = body[-1:]
+    if not last.isspace() or last == " ":
+        return _translate(body)
+    regex = _translate(f"{body[:-1]}{_NO_BLANK}")
+    return None if regex is None else regex.replace(_NO_BLANK, re.escape(last))
+
+
 def _compile(line: str) -> _Rule | None:
-    line = line.partition("\0")[0]  # git's lines end there
-    text = line if line.endswith("\\ ") else line.rstrip()
-    if not text or len(text) > _MAX_LINE_CHARS or text.startswith("#"):
+    line = line.removesuffix("\r").partition("\0")[0]  # git's lines end there
+    text = _trimmed(line) if len(line) <= _MAX_LINE_CHARS else ""
+    if not text or text.startswith("#"):
         return None
     negated = text.startswith("!")
     body = text[1:] if negated else text
@@ -198,7 +218,7 @@ def _compile(line: str) -> _Rule | None:
     if by_name and not body.strip("*"):
         body = "*"
     whole = not body.endswith("/**")
-    regex = _translate(f"/{body}" if by_name else body)
+    regex = _translate_whole(f"/{body}" if by_name else body)
     if regex is None:
         return None
     try:

@@ -68,6 +68,7 @@ def test_an_openai_address_gets_the_usual_path(text: str, address: str) -> None:
         "javascript://host/",
         "http://",
         "http:///path",
+        "http://[]@",
         "http://user@host/",
         "http://user:secret@host/",
         "http://@host/",
