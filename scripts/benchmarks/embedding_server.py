@@ -14,6 +14,7 @@ from pathlib import Path
 from aiohttp import web  # noqa: TID251 - a server of its own
 
 from scripts.benchmarks.latent import Latent, noise, read_texts
+from scripts.benchmarks.upstream import serve
 
 NOISE_DIMENSIONS = 768
 MODELS = ("latent", "noise")
@@ -52,8 +53,8 @@ async def embed_openai(request: web.Request) -> web.StreamResponse:
     return web.json_response({"object": "list", "data": data})
 
 
-async def serve(folder: Path) -> None:
-    """Print the port, then serve until ended."""
+def application(folder: Path) -> web.Application:
+    """The routes of both dialects over models of that folder's texts."""
     latent = Latent(read_texts(folder))
     app = web.Application()
     app[EMBED] = {"latent": latent.vector, "noise": lambda text: noise(text, NOISE_DIMENSIONS)}
@@ -61,15 +62,11 @@ async def serve(folder: Path) -> None:
     app.router.add_get("/v1/models", models)
     app.router.add_post("/api/embed", embed_ollama)
     app.router.add_post("/v1/embeddings", embed_openai)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.Event().wait()
+    return app
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     with asyncio.Runner() as loop:
-        loop.run(serve(parser.parse_args().folder))
+        loop.run(serve(application(parser.parse_args().folder)))

@@ -64,11 +64,16 @@ async def complete(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def serve() -> None:
-    """Print the port, then serve until ended."""
+def application() -> web.Application:
+    """The routes of the upstream."""
     app = web.Application()
     app.router.add_get("/v1/models", models)
     app.router.add_post("/v1/chat/completions", complete)
+    return app
+
+
+async def serve(app: web.Application) -> None:
+    """Print the port, then serve until ended."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -78,4 +83,4 @@ async def serve() -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner() as loop:
-        loop.run(serve())
+        loop.run(serve(application()))

@@ -15,6 +15,7 @@ from sgoped.app import create_app
 from sgoped.config import Settings, load_settings
 from sgoped.paths import create_directories, resolve_paths
 from sgoped.web import BOUND, Runner, runner_options
+from tests.fakes.upstream import FakeUpstream
 
 Client = TestClient[web.Request, web.Application]
 
@@ -77,3 +78,14 @@ async def client(app: web.Application) -> AsyncIterator[Client]:
         async with client.post("/api/refresh") as response:
             assert response.status == 200, await response.text()
         yield client
+
+
+@pytest.fixture
+async def upstream(client: Client) -> AsyncIterator[FakeUpstream]:
+    """An upstream that the daemon knows as its only service."""
+    async with FakeUpstream() as upstream:
+        config = {"name": "Local", "host": upstream.url, "models": ["alpha:latest"]}
+        body = {"service_id": "local", "service_type": "ollama", "config": config}
+        async with client.post("/api/services/add", json=body) as response:
+            assert response.status == 200
+        yield upstream

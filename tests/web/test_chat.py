@@ -31,17 +31,6 @@ from tests.web.streams import all_events, next_event, text_of
 STREAM = "/api/chat/stream"
 
 
-@pytest.fixture
-async def upstream(client: Client) -> AsyncIterator[FakeUpstream]:
-    """An upstream that the daemon knows as its only service."""
-    async with FakeUpstream() as upstream:
-        config = {"name": "Local", "host": upstream.url, "models": ["alpha:latest"]}
-        body = {"service_id": "local", "service_type": "ollama", "config": config}
-        async with client.post("/api/services/add", json=body) as response:
-            assert response.status == 200
-        yield upstream
-
-
 async def test_headers_say_event_stream_and_nothing_is_compressed(client: Client) -> None:
     headers = {"Accept-Encoding": "gzip, deflate, br"}
     async with client.post(STREAM, json={"message": "hi"}, headers=headers) as response:

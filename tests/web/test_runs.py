@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -27,17 +26,6 @@ Numbered = list[tuple[int, dict[str, Any]]]
 @pytest.fixture
 def overrides() -> dict[str, Any]:
     return {"run_grace_seconds": 30}
-
-
-@pytest.fixture
-async def upstream(client: Client) -> AsyncIterator[FakeUpstream]:
-    """An upstream that the daemon knows as its only service."""
-    async with FakeUpstream() as upstream:
-        config = {"name": "Local", "host": upstream.url, "models": ["alpha:latest"]}
-        body = {"service_id": "local", "service_type": "ollama", "config": config}
-        async with client.post("/api/services/add", json=body) as response:
-            assert response.status == 200
-        yield upstream
 
 
 async def numbered(response: ClientResponse) -> Numbered:
